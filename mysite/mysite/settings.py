@@ -1,0 +1,271 @@
+"""
+The settings of the site, safe for production as they stand.
+
+What differs between two installations comes from the environment (variables named ``SITE_…``, set
+in ``.env``, passed on by ``compose.yaml``, which also holds their defaults); what does not is
+written here. Reference: https://docs.djangoproject.com/en/6.1/ref/settings/
+"""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+from environs import Env, EnvValidationError, ValidationError, validate
+from environs.exceptions import EnvNotSetError
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# The volumes; compose.yaml mounts them.
+DATA_DIR = Path("/srv/data")
+MEDIA_DIR = Path("/srv/media")
+
+
+# The environment
+
+ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?")
+
+
+def is_origin(value: str) -> None:
+    """Raise ``ValidationError`` unless ``value`` is an address such as https://example.com:8443."""
+    if not ORIGIN.fullmatch(value):
+        raise ValidationError(f"'{value}' is not an address such as https://example.com.")
+
+
+def read_environment() -> dict:
+    """
+    Return the ``SITE_…`` variables, without that prefix, converted and checked.
+
+    Raise ``ImproperlyConfigured`` with one sentence when a variable is missing, wrong or unknown:
+    a typo must stop the start, not be ignored.
+    """
+    env = Env()
+    variables = {
+        "URL": (env.list, {"validate": lambda urls: [is_origin(url) for url in urls or [""]]}),
+        "DEBUG": (env.bool, {}),
+        "MAX_UPLOAD_MB": (env.int, {"validate": validate.Range(min=1)}),
+        # For nginx, uWSGI and Compose; checked here, so that one place says what is wrong.
+        "WORKERS": (env.int, {"validate": validate.Range(min=1, max=256)}),
+        "REQUEST_TIMEOUT": (env.int, {"validate": validate.Range(min=1)}),
+        "BIND": (env.str, {}),
+        "PORT": (env.int, {"validate": validate.Range(min=1, max=65535)}),
+    }
+    values = {}
+    for name, (parse, options) in variables.items():
+        try:
+            values[name] = parse(f"SITE_{name}", **options)
+        except EnvNotSetError:
+            raise ImproperlyConfigured(f"SITE_{name} is not set; see .env.example.") from None
+        except EnvValidationError as error:
+            reason = " ".join(error.error_messages)
+            raise ImproperlyConfigured(f"SITE_{name} is wrong: {reason}") from None
+
+    for name in os.environ:
+        if name.startswith("SITE_") and name.removeprefix("SITE_") not in variables:
+            raise ImproperlyConfigured(f"{name} is not a setting; .env.example lists them all.")
+    return values
+
+
+SITE = read_environment()
+
+DEBUG = SITE["DEBUG"]
+
+PUBLIC_URLS = [urlsplit(url) for url in SITE["URL"]]
+HTTPS = all(url.scheme == "https" for url in PUBLIC_URLS)
+
+# nginx refuses other hosts before they get here (server_name, made from the same variable).
+ALLOWED_HOSTS = [url.netloc.rsplit(":", 1)[0] if url.port else url.netloc for url in PUBLIC_URLS]
+if "localhost" in ALLOWED_HOSTS:
+    ALLOWED_HOSTS += ["127.0.0.1", "[::1]"]
+
+if DEBUG and not {"localhost", "127.0.0.1"} & set(ALLOWED_HOSTS):
+    raise ImproperlyConfigured(
+        "SITE_DEBUG=true shows source code and settings to every visitor: it is refused unless"
+        " SITE_URL is http://localhost."
+    )
+
+
+# Application
+
+INSTALLED_APPS = [
+    "welcome",  # the sample: delete the folder, this line and its line in urls.py
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "mysite.request_id.RequestIDMiddleware",  # first: every later log line carries the id
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "mysite.urls"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+WSGI_APPLICATION = "mysite.wsgi.application"
+
+
+# Security. https://docs.djangoproject.com/en/6.1/topics/security/
+
+# Made by uwsgi/init.py at the first start. Empty while the image is built: Django then refuses
+# whatever needs a key, and collectstatic does not.
+SECRET_KEY_FILE = DATA_DIR / "secret_key"
+SECRET_KEY = SECRET_KEY_FILE.read_text().strip() if SECRET_KEY_FILE.exists() else ""
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+CSRF_TRUSTED_ORIGINS = SITE["URL"]
+
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF, CSP.NONCE],
+    "img-src": [CSP.SELF, "data:"],  # the admin's icons
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
+
+# `check --deploy` warns of these; here each is somebody else's work, or a choice.
+SILENCED_SYSTEM_CHECKS = [
+    "security.W004",  # HSTS: cannot be taken back, so only whoever owns the domain turns it on
+    "security.W008",  # redirect to https: nginx, or the proxy in front of it
+]
+if not HTTPS:
+    SILENCED_SYSTEM_CHECKS += ["security.W012", "security.W016"]  # a secure cookie needs https
+
+
+# Database. https://docs.djangoproject.com/en/6.1/ref/databases/#sqlite-notes
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "db.sqlite3",
+        # Workers keep their connection; opening one replays the PRAGMAs below.
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            # Wait for another worker's write instead of raising "database is locked", …
+            "timeout": 20,
+            # … which works only when a transaction asks for the write lock when it begins.
+            "transaction_mode": "IMMEDIATE",
+            # WAL: readers and the writer do not block each other.
+            # synchronous=FULL: a committed write survives a power cut (NORMAL can lose the last ones).
+            # https://www.sqlite.org/pragma.html
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
+        },
+    }
+}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+
+# Language and time
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"  # Django sets it for the whole process: log lines of every hop then agree
+USE_I18N = True
+USE_TZ = True
+
+
+# Static files and uploads. https://docs.djangoproject.com/en/6.1/howto/static-files/
+
+STATIC_URL = "/static/"
+# Collected while the image is built. uwsgi/init.py copies it to the volume that nginx reads; the
+# manifest stays here, so that an image always finds the names of its own release.
+STATIC_ROOT = Path("/collected")
+
+MEDIA_URL = "/media/"
+MEDIA_ROOT = MEDIA_DIR / "public"
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Files that only some may read: the view at PRIVATE_URL decides, nginx sends.
+    "private": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": MEDIA_DIR / "private", "base_url": "/files/"},
+    },
+    # Collected as root, read by the site: static files are no secret.
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
+}
+
+# nginx reads uploads as a member of the group; big uploads would be 0600 without this.
+FILE_UPLOAD_PERMISSIONS = 0o640
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
+# On the volume of the uploads: the last step of an upload is then a rename, not a copy.
+FILE_UPLOAD_TEMP_DIR = MEDIA_DIR / "tmp"
+
+
+# Logging: one JSON object per line on stderr. https://docs.djangoproject.com/en/6.1/topics/logging/
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "mysite.request_id.RequestIDFilter"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "{levelname}{name}{message}{request_id}",
+            "style": "{",
+            "timestamp": "time",  # UTC, ISO 8601
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "static_fields": {"hop": "django"},
+        }
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "filters": ["request_id"],
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    # Django's own handlers print nothing, or mail, when DEBUG is off: let everything reach the root.
+    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+}
+
+
+# Mail: none, and sending fails loudly, until you name a server here and give the container a network
+# (network_mode in compose.yaml). https://docs.djangoproject.com/en/6.1/topics/email/
+
+MAILERS = {}
+SILENCED_SYSTEM_CHECKS += ["mail.W001"]  # "no default mailer": remove this line with your first one

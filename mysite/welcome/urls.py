@@ -1,0 +1,11 @@
+from django.urls import path
+
+from . import views
+
+app_name = "welcome"
+
+urlpatterns = [
+    path("", views.landing, name="landing"),
+    # The address that storages["private"] gives to its files (settings.STORAGES).
+    path("files/<path:name>", views.private_file, name="private-file"),
+]
