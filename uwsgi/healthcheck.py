@@ -1,0 +1,59 @@
+"""
+Ask the uWSGI of this container whether the site is ready; exit 0 if so, else say why and exit 1.
+
+Speaks the uwsgi protocol over the private socket, as nginx does over the public one: what is
+judged is this instance, with a real request through URLs, middleware and ALLOWED_HOSTS.
+https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
+"""
+
+import os
+import socket
+import struct
+import sys
+from urllib.parse import urlsplit
+
+SOCKET = "/tmp/uwsgi.sock"
+TIMEOUT = 5  # seconds; compose.yaml gives up a little later
+
+
+def ask(path: str) -> tuple[int, str]:
+    """Return status code and body of a GET; raise ``OSError`` when nobody answers."""
+    public_url = urlsplit(os.environ["SITE_URL"].split(",")[0])
+    variables = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": path,
+        "REQUEST_URI": path,
+        "QUERY_STRING": "",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": public_url.hostname,
+        "SERVER_PORT": "80",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": public_url.netloc,
+    }
+    block = b"".join(
+        struct.pack("<H", len(text)) + text
+        for pair in variables.items()
+        for text in map(str.encode, pair)
+    )
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TIMEOUT)
+        connection.connect(SOCKET)
+        connection.sendall(struct.pack("<BHB", 0, len(block), 0) + block)
+        with connection.makefile("rb") as stream:
+            head, _, body = stream.read().partition(b"\r\n\r\n")
+    if not head:
+        raise ConnectionError("the connection was closed without an answer")
+    return int(head.split()[1]), body.decode()
+
+
+def main() -> None:
+    try:
+        status, body = ask("/readyz")
+    except OSError as error:
+        sys.exit(f"{SOCKET}: {error}")
+    print(status, body)
+    sys.exit(0 if status == 200 else 1)
+
+
+if __name__ == "__main__":
+    main()

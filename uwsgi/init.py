@@ -1,0 +1,97 @@
+"""
+The one-shot job before every start: secret key, directories, database, static files, checks.
+
+Each step may be repeated at any time. When one fails, this says so in one sentence, exits 1, and
+neither the site nor nginx is started (compose.yaml).
+"""
+
+import filecmp
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError
+from django.db import DatabaseError
+
+SECRET_KEY_FILE = Path("/srv/data/secret_key")
+STATIC_VOLUME = Path("/srv/static")
+
+
+def make_secret_key(path: Path) -> None:
+    """Write a new secret key, readable by its owner only, unless there is one."""
+    if path.exists():
+        path.chmod(0o600)
+        return
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(50))
+        file.flush()
+        os.fsync(descriptor)
+    Path(temporary).rename(path)
+    print("init: made a new secret key", flush=True)
+
+
+def make_media_directories(media: Path, request_timeout: int) -> None:
+    """Create the directories of the uploads; remove what interrupted uploads left behind."""
+    for name in ("public", "private", "tmp"):
+        (media / name).mkdir(mode=0o750, exist_ok=True)
+    for file in (media / "tmp").iterdir():
+        # No request lives longer than the timeout, so no older file is still being uploaded.
+        if file.stat().st_mtime < time.time() - request_timeout:
+            file.unlink()
+
+
+def publish(source: Path, target: Path) -> None:
+    """Copy ``source`` to ``target``; a reader sees the old file or the new one, never half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.new")
+    shutil.copy2(source, temporary)
+    temporary.replace(target)
+
+
+def refresh_static(collected: Path) -> None:
+    """
+    Copy the image's collected static files to the volume that nginx serves.
+
+    Nothing is deleted: a page rendered before a deploy still asks for the older hashed names.
+    """
+    refreshed = 0
+    for source in collected.rglob("*"):
+        target = STATIC_VOLUME / source.relative_to(collected)
+        # Size and time suffice: copy2 keeps the time of the image's file.
+        if source.is_file() and not (target.exists() and filecmp.cmp(source, target)):
+            publish(source, target)
+            refreshed += 1
+    print(f"init: {refreshed} static files refreshed", flush=True)
+
+
+def main() -> None:
+    """Run the steps in order. Raises what a step raises."""
+    os.umask(0o027)
+    make_secret_key(SECRET_KEY_FILE)
+
+    # From here on with Django: reading the settings checks the environment.
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+    import django
+    from django.conf import settings
+    from django.core.management import call_command
+
+    make_media_directories(settings.MEDIA_DIR, settings.SITE["REQUEST_TIMEOUT"])
+    django.setup()
+    call_command("migrate", interactive=False)
+    refresh_static(settings.STATIC_ROOT)
+    if not settings.DEBUG:
+        # Warnings stop the start too: plain "check --deploy" exits 0 with them.
+        call_command("check", deploy=True, fail_level="WARNING")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ImproperlyConfigured, DatabaseError, CommandError) as error:
+        sys.exit(f"init: {error}")
