@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# What every script here shares: strict mode, the project root, one way to speak and one way to fail.
+# Sourced, never run: `source "$(dirname "$0")/lib.sh"`.
+
+set -o errexit -o nounset -o pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+SCRIPT="scripts/$(basename "$0")"
+
+# Output of the step that is running: shown only when it fails.
+STEP_LOG=$(mktemp)
+trap 'rm -f "$STEP_LOG"' EXIT
+
+# say TEXT…: one line for the person at the terminal. On stderr, so that stdout stays for results.
+say() { printf '%s\n' "$*" >&2; }
+
+# fail TEXT…: one sentence that names what is wrong and what to do, then exit 1.
+fail() {
+    printf '\n%s: %s\n' "$SCRIPT" "$*" >&2
+    exit 1
+}
+
+# step TEXT COMMAND…: says what is being done, does it quietly, says how long it took.
+# Returns the command's status; when that is not 0, the last lines it printed are shown.
+step() {
+    local text=$1 started=$SECONDS status=0
+    shift
+    printf '  %s … ' "$text" >&2
+    "$@" >"$STEP_LOG" 2>&1 </dev/null || status=$?
+    if ((status == 0)); then
+        printf 'done (%d s)\n' "$((SECONDS - started))" >&2
+    else
+        printf 'FAILED\n' >&2
+        tail --lines=15 "$STEP_LOG" | sed 's/^/    | /' >&2
+    fi
+    return "$status"
+}
+
+# help_from_header: prints the comment block at the top of the script that was called.
+help_from_header() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"; }
+
+is_root() { ((EUID == 0)); }
+
+# The distribution's ID and code name, e.g. "debian bookworm"; os-release(5).
+distribution() { (source /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_CODENAME:-unknown}") || echo "unknown unknown"; }
+
+# apt_uri RELEASE: the address from which this machine gets a release of its distribution, e.g.
+# `apt_uri bookworm-security`. Empty when it has no such source. The machine's own sources are the
+# only place where we look for a mirror, so a private one is used as it is.
+apt_uri() {
+    apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v release="$1" '$1 == release && $2 == "main" { print $3; exit }'
+}
+
+# local_ca: the certificate bundle that a build needs on this machine, when it has certificates of
+# its own (a company proxy, for example); else nothing.
+local_ca() {
+    local bundle=${SSL_CERT_FILE:-${PIP_CERT:-${REQUESTS_CA_BUNDLE:-}}}
+    if [ -z "$bundle" ] && compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
+        bundle=/etc/ssl/certs/ca-certificates.crt
+    fi
+    [ ! -r "$bundle" ] || printf '%s' "$bundle"
+}
