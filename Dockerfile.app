@@ -85,5 +85,5 @@ COPY --from=site /app /app
 # A missing shared library shows here, not at the first start.
 RUN uwsgi --version
 WORKDIR /app
-USER app
+USER $APP_UID:$SITE_GID
 CMD ["uwsgi", "--ini", "/uwsgi/mysite.ini"]

@@ -37,17 +37,29 @@ step() {
 }
 
 # help_from_header: prints the comment block at the top of the script that was called.
-help_from_header() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"; }
+help_from_header() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$SCRIPT"; }
 
 is_root() { ((EUID == 0)); }
 
 # The distribution's ID and code name, e.g. "debian bookworm"; os-release(5).
 distribution() { (source /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_CODENAME:-unknown}") || echo "unknown unknown"; }
 
+# apt_install PACKAGE…: installs packages of the distribution; needs root. Ends the script when it fails,
+# also when a package that is there would have to go (docker.io replaces Docker's own docker-ce).
+apt_install() {
+    # --error-on=any: plain "update" exits 0 without a network.
+    step "Reading the package lists" apt-get update --quiet --error-on=any ||
+        fail "the package lists could not be read: check the network and /etc/apt, then run this again."
+    step "Installing $*" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --quiet --yes --no-remove --no-install-recommends "$@" ||
+        fail "$* could not be installed: the lines above say why."
+}
+
 # apt_uri RELEASE: the address from which this machine gets a release of its distribution, e.g.
 # `apt_uri bookworm-security`. Empty when it has no such source. The machine's own sources are the
 # only place where we look for a mirror, so a private one is used as it is.
 apt_uri() {
+    # shellcheck disable=SC2016 # the dollars are for apt
     apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
         awk -v release="$1" '$1 == release && $2 == "main" { print $3; exit }'
 }

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,17 +15,45 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Upload',
+            name="Upload",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(max_length=100)),
-                ('image', models.ImageField(help_text='Public: nginx serves it to anyone who has the address.', upload_to='images/', validators=[welcome.models.validate_upload_size])),
-                ('attachment', models.FileField(blank=True, help_text='Private: only its owner and staff can fetch it.', storage=welcome.models.private_storage, upload_to='attachments/', validators=[welcome.models.validate_upload_size])),
-                ('created', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("title", models.CharField(max_length=100)),
+                (
+                    "image",
+                    models.ImageField(
+                        help_text="Public: nginx serves it to anyone who has the address.",
+                        upload_to="images/",
+                        validators=[welcome.models.validate_upload_size],
+                    ),
+                ),
+                (
+                    "attachment",
+                    models.FileField(
+                        blank=True,
+                        help_text="Private: only its owner and staff can fetch it.",
+                        storage=welcome.models.private_storage,
+                        upload_to="attachments/",
+                        validators=[welcome.models.validate_upload_size],
+                    ),
+                ),
+                ("created", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created'],
+                "ordering": ["-created"],
             },
         ),
     ]

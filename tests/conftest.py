@@ -1,0 +1,221 @@
+"""
+Stacks for the tests: real ones, each with its own Compose project, port and volumes.
+
+`stack` is shared by the tests of one worker, which leave it as they found it; `new_stack` makes one
+for a single test. Everything that a run makes carries the run's name and is removed at its end.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import requests
+
+from hops.stack import PROJECT_LABEL, Stack, StackError
+from tests.people import create_user, log_in
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVICES = ("init", "app", "nginx")
+IMAGES = ("app", "nginx")
+
+# What no test may leave in a log unnoticed; one that means to says so with `expect_log`.
+TROUBLE = re.compile(
+    r"\[(alert|crit|emerg)\]"  # nginx
+    r'|"hop":"nginx".*"status":5\d\d'
+    r"|invalid request block size|listen queue|HARAKIRI|DAMN"  # uWSGI
+    r'|"level": "(ERROR|CRITICAL)"|^Traceback',  # Django
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--keep", action="store_true", help="leave the stacks running, to look at them"
+    )
+
+
+# -- one name for everything that a run makes
+
+
+def run_name(config: pytest.Config) -> str:
+    """The run's name: the same in all workers of a run, different in any other run."""
+    if hasattr(config, "workerinput"):
+        return str(config.workerinput["run_name"])
+    return f"mysite-test-{os.getpid()}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the name to a worker (pytest-xdist)."""
+    node.workerinput["run_name"] = run_name(node.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what is left of the run: also when a worker crashed, or somebody pressed Ctrl-C."""
+    if hasattr(config, "workerinput") or config.getoption("--keep"):
+        return
+    try:
+        engine = docker.from_env()
+    except docker.errors.DockerException:
+        return
+    prefix = f"{run_name(config)}-"
+    for container in engine.containers.list(all=True, filters={"label": PROJECT_LABEL}):
+        if container.labels[PROJECT_LABEL].startswith(prefix):
+            container.remove(force=True, v=True)
+    for kind in (engine.networks, engine.volumes):
+        for item in kind.list(filters={"label": PROJECT_LABEL}):
+            if str(item.name).startswith(prefix):
+                item.remove()
+    for image in engine.images.list():
+        for tag in image.tags:
+            if tag.startswith(prefix):
+                engine.images.remove(tag)
+
+
+# -- stacks
+
+
+@pytest.fixture(scope="session")
+def run(pytestconfig: pytest.Config) -> str:
+    return run_name(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def images(run: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build both images once for all workers; return the project that they are named after."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    done = shared / "images-are-built"
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            Stack(ROOT, run).compose("build", timeout=900)
+            done.touch()
+    return run
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return a function that finds a port on which nothing listens, another one for every worker."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    candidates = iter(range(20_000 + 200 * worker, 20_200 + 200 * worker))
+
+    def find() -> int:
+        for port in candidates:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)):
+                    return port
+        raise RuntimeError("no free port left")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def make_stack(run: str, images: str, free_port: Callable[[], int]) -> Callable[..., Stack]:
+    """Return a function that prepares a stack of the run's images, without starting it."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    numbers = iter(range(1000))
+
+    def make(directory: Path = ROOT, **variables: str) -> Stack:
+        project = f"{run}-{worker}-{next(numbers)}"
+        engine = docker.from_env()
+        for name in IMAGES:
+            engine.images.get(f"{images}-{name}").tag(f"{project}-{name}")
+        return Stack(directory, project, {"SITE_PORT": str(free_port()), **variables})
+
+    return make
+
+
+def discard(stack: Stack, config: pytest.Config) -> None:
+    if not config.getoption("--keep"):
+        stack.compose("kill", check=False)
+        stack.down("--volumes")
+        for name in IMAGES:
+            stack.engine.images.remove(f"{stack.project}-{name}", noprune=True)
+
+
+@pytest.fixture(scope="session")
+def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
+    stack = make_stack()
+    try:
+        stack.up("--no-build")
+        yield stack
+    finally:
+        discard(stack, pytestconfig)
+
+
+@pytest.fixture
+def stack(request: pytest.FixtureRequest, shared_stack: Stack) -> Iterator[Stack]:
+    """A healthy stack that other tests use too: leave it as you found it."""
+    request.node.stash.setdefault(STACKS, []).append((shared_stack, time.time()))
+    yield shared_stack
+    assert_no_trouble(request.node)
+
+
+@pytest.fixture
+def new_stack(
+    request: pytest.FixtureRequest,
+    make_stack: Callable[..., Stack],
+    pytestconfig: pytest.Config,
+) -> Iterator[Callable[..., Stack]]:
+    """Return a function that starts a stack for this test alone; its arguments are variables."""
+    stacks = request.node.stash.setdefault(STACKS, [])
+
+    def start(**variables: str) -> Stack:
+        stack = make_stack(**variables)
+        stacks.append((stack, None))
+        stack.up("--no-build")
+        return stack
+
+    try:
+        yield start
+        assert_no_trouble(request.node)
+    finally:
+        for stack, _ in stacks:
+            discard(stack, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def admin(shared_stack: Stack) -> requests.Session:
+    """Somebody who may do everything on the shared stack."""
+    create_user(shared_stack, "admin")
+    return log_in(shared_stack, "admin")
+
+
+# -- logs
+
+# The stacks that a test used, each with the time from which its log belongs to the test.
+STACKS = pytest.StashKey[list[tuple[Stack, float | None]]]()
+
+
+def assert_no_trouble(item: pytest.Item) -> None:
+    """Fail when a log has a line that means trouble and the test did not expect it."""
+    expected = [re.compile(mark.args[0]) for mark in item.iter_markers("expect_log")]
+    for stack, since in item.stash[STACKS]:
+        for service in SERVICES:
+            for line in stack.logs(service, since).splitlines():
+                if TROUBLE.search(line) and not any(pattern.search(line) for pattern in expected):
+                    pytest.fail(f"unexpected line in the log of {service}:\n{line}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the logs of a failed test's stacks into its report."""
+    report = yield
+    if report.failed:
+        for stack, since in item.stash.get(STACKS, []):
+            for service in SERVICES:
+                with contextlib.suppress(StackError):
+                    log = "\n".join(stack.logs(service, since).splitlines()[-40:])
+                    report.sections.append((f"{stack.project}: log of {service}", log))
+    return report

@@ -1,0 +1,100 @@
+"""The upload limit: the last byte that fits is stored, one more is refused, and memory stays flat."""
+
+import socket
+from collections.abc import Callable
+
+import pytest
+import requests
+
+from hops.stack import Stack
+from tests.people import create_user, log_in, png
+
+LIMIT = 75 * 2**20  # bytes of a request body, the tutorial's 75 MB
+
+
+def form(size: int, token: str) -> tuple[bytes, str]:
+    """Return a multipart form of exactly ``size`` bytes with a large file in it, and its type."""
+
+    def encode(large: bytes) -> tuple[bytes, str]:
+        request = requests.Request(
+            "POST",
+            "http://localhost",
+            data={"title": "as large as it gets", "csrfmiddlewaretoken": token},
+            files={
+                "image": ("small.png", png(), "image/png"),
+                "attachment": ("large.bin", large, "application/octet-stream"),
+            },
+        ).prepare()
+        assert isinstance(request.body, bytes)
+        return request.body, request.headers["Content-Type"]
+
+    overhead = len(encode(b"x")[0]) - 1
+    body, content_type = encode(b"x" * (size - overhead))
+    assert len(body) == size
+    return body, content_type
+
+
+def memory(stack: Stack, service: str) -> int:
+    """Return the most bytes that the processes of a service ever held; VmHWM in proc_pid_status(5)."""
+    show = "cat /proc/[0-9]*/status | awk '/^VmHWM/ { n += $2 } END { print n }'"
+    return int(stack.run(service, "bash", "-c", show)) * 1024
+
+
+def test_75_megabytes_are_stored_and_one_byte_more_is_not(
+    new_stack: Callable[..., Stack],
+) -> None:
+    stack = new_stack()
+    create_user(stack, "admin")
+    person = log_in(stack, "admin")
+    token = person.cookies["csrftoken"]
+    address = f"{stack.url}/admin/welcome/upload/add/"
+    before = {service: memory(stack, service) for service in ("app", "nginx")}
+
+    for size, status in ((LIMIT, 302), (LIMIT + 1, 413)):
+        body, content_type = form(size, token)
+        answer = person.post(
+            address,
+            data=body,
+            headers={"Content-Type": content_type, "Origin": stack.url},
+            allow_redirects=False,
+            timeout=60,
+        )
+        assert answer.status_code == status
+    assert "The site takes uploads of up to 75 MB." in answer.text
+    assert stack.log_entry("nginx", answer.headers["X-Request-ID"])["upstream_status"] == ""
+
+    stored = stack.run(
+        "app", "bash", "-c", "stat --format '%s %a' /srv/media/private/attachments/*"
+    )
+    size_stored, mode = stored.split()
+    assert LIMIT - 1000 < int(size_stored) < LIMIT
+    assert mode == "640"
+
+    # Nothing of the transfer is left behind, and at no time was it in memory.
+    assert stack.run("app", "ls", "-A", "/srv/media/tmp") == ""
+    assert stack.run("nginx", "find", "/var/cache/nginx", "-type", "f") == ""
+    # (The first admin pages of the other workers take some: 25 MB is far from twice 75.)
+    for service, most in before.items():
+        assert memory(stack, service) - most < 25 * 2**20, service
+
+
+@pytest.mark.parametrize("header", ["Content-Length: 78643201", "Content-Length: 99999999999"])
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(stack: Stack, header: str) -> None:
+    with socket.create_connection(("localhost", int(stack.variables["SITE_PORT"])), 5) as client:
+        client.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_chunked_body_arrives_whole(stack: Stack, admin: requests.Session) -> None:
+    """uWSGI gets a Content-Length: nginx has taken the chunks apart."""
+    page = admin.get(f"{stack.url}/admin/welcome/upload/add/", timeout=5)
+    assert page.status_code == 200
+    body, content_type = form(300_000, admin.cookies["csrftoken"])
+    answer = admin.post(
+        f"{stack.url}/admin/welcome/upload/add/",
+        data=(body[start : start + 7_000] for start in range(0, len(body), 7_000)),
+        headers={"Content-Type": content_type, "Origin": stack.url},
+        allow_redirects=False,
+        timeout=30,
+    )
+    assert answer.status_code == 302

@@ -1,0 +1,59 @@
+"""Hop `nginx`: it answers by itself, and says no by itself, whatever the app does."""
+
+import re
+
+import pytest
+import requests
+
+from hops.stack import Stack
+
+
+def test_its_configuration_is_valid(stack: Stack) -> None:
+    output = stack.exec("nginx", "nginx", "-t")
+    assert output.code == 0
+    assert "[warn]" not in output.err
+
+
+def test_a_host_that_is_not_ours_stops_at_nginx(stack: Stack) -> None:
+    answer = requests.get(stack.url, headers={"Host": "evil.example"}, timeout=5)
+    assert answer.status_code == 421
+    assert "does not serve that address" in answer.text
+    assert answer.headers["X-Request-ID"] in answer.text
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
+def test_every_spelling_of_localhost_is_ours(stack: Stack, host: str) -> None:
+    port = stack.variables["SITE_PORT"]
+    assert requests.get(stack.url, headers={"Host": f"{host}:{port}"}, timeout=5).ok
+
+
+def test_it_does_not_tell_its_version(stack: Stack) -> None:
+    for path in ("/", "/static/nope.css"):
+        assert requests.get(stack.url + path, timeout=5).headers["Server"] == "nginx"
+
+
+@pytest.mark.parametrize("path", ["/static/nope.css", "/media/nope.png", "/private/nope.pdf"])
+def test_its_error_page_is_friendly_and_names_the_request(stack: Stack, path: str) -> None:
+    answer = requests.get(stack.url + path, timeout=5)
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in answer.text
+    assert re.search(rf"request {answer.headers['X-Request-ID']}<", answer.text)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_an_error_of_django_is_not_replaced(stack: Stack) -> None:
+    answer = requests.get(f"{stack.url}/nothing-here", timeout=5)
+    assert answer.status_code == 404
+    assert "The requested resource was not found on this server." in answer.text
+
+
+@pytest.mark.parametrize("path", ["/readyz", "//readyz", "/%72eadyz", "/x/../readyz"])
+def test_readiness_is_not_for_strangers(stack: Stack, path: str) -> None:
+    request = requests.Request("GET", stack.url).prepare()
+    request.url = stack.url + path  # as it is: requests would tidy it up
+    with requests.Session() as session:
+        answer = session.send(request, timeout=5)
+    assert answer.status_code == 404
+    entry = stack.log_entry("nginx", answer.headers["X-Request-ID"])
+    assert (entry["uri"], entry["upstream_status"]) == (path, "")

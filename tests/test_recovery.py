@@ -1,0 +1,109 @@
+"""When a part is away the rest says so and goes on; when it is back, nobody has to do anything."""
+
+from collections.abc import Callable
+
+import pytest
+import requests
+
+from hops.stack import Stack
+
+UNAVAILABLE = r'connect\(\) to unix:/run/uwsgi/mysite\.sock failed|"status":503|no live upstreams'
+
+
+@pytest.mark.expect_log(UNAVAILABLE)
+@pytest.mark.expect_log('"level": "ERROR", "logger": "mysite.health"')
+def test_a_stack_in_trouble(new_stack: Callable[..., Stack]) -> None:
+    """One stack through all of it, since starting one takes longer than each part."""
+    stack = new_stack()
+    static = f"{stack.url}/static/welcome/landing.css"
+    nginx = stack.container("nginx").attrs["State"]["StartedAt"]
+
+    def status(address: str = stack.url) -> int:
+        return requests.get(address, timeout=5).status_code
+
+    # Killed: a friendly page, and static files all the while.
+    stack.compose("kill", "app")
+    answer = requests.get(stack.url, timeout=5)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert "Back in a moment" in answer.text
+    assert answer.headers["X-Request-ID"] in answer.text
+    assert status(static) == 200
+    entry = stack.log_entry("nginx", answer.headers["X-Request-ID"])
+    assert (entry["status"], entry["upstream_status"]) == (503, "502")
+
+    # Started: it comes back by itself, nginx untouched.
+    stack.compose("start", "app")
+    stack.wait("the page is back", lambda: status() == 200, 15)
+    assert stack.container("nginx").attrs["State"]["StartedAt"] == nginx
+
+    # Stopped: quickly when idle, with nothing to complain about.
+    stack.compose("stop", "app", timeout=10)
+    assert stack.container("app").attrs["State"]["ExitCode"] == 0
+    assert status() == 503
+    stack.compose("start", "app")
+    stack.wait("the page is back", lambda: status() == 200, 15)
+
+    # A worker that dies is replaced, and the container goes on.
+    started = stack.container("app").attrs["State"]["StartedAt"]
+    stack.run(
+        "app", "bash", "-c", "kill -KILL $(cut --delimiter=' ' --fields=1 /proc/1/task/1/children)"
+    )
+    assert [status() for _ in range(10)] == [200] * 10
+    assert stack.container("app").attrs["State"]["StartedAt"] == started
+
+
+@pytest.mark.expect_log('"logger": "mysite.health"|"logger": "django.request"')
+@pytest.mark.parametrize(
+    ("what", "break_it", "mend_it"),
+    [
+        (
+            "not applied: welcome.0001_initial",
+            "UPDATE django_migrations SET app = '-welcome' WHERE app = 'welcome'",
+            "UPDATE django_migrations SET app = 'welcome' WHERE app = '-welcome'",
+        ),
+        ("Permission denied", "chmod 0550 /srv/media/tmp", "chmod 2750 /srv/media/tmp"),
+        (
+            "timed out",
+            "kill -STOP $(cat /proc/1/task/1/children)",
+            "kill -CONT $(cat /proc/1/task/1/children)",
+        ),
+    ],
+    ids=["migration missing", "uploads cannot be stored", "workers hang"],
+)
+def test_the_health_check_of_the_app_can_fail(
+    stack: Stack, what: str, break_it: str, mend_it: str
+) -> None:
+    def do(command: str) -> None:
+        if command.startswith("UPDATE"):
+            stack.run(
+                "app",
+                "python3",
+                "-c",
+                f"import sqlite3; c = sqlite3.connect('/srv/data/db.sqlite3'); c.execute({command!r}); c.commit()",
+            )
+        else:
+            stack.run("app", "bash", "-c", command)
+
+    check = stack.container("app").attrs["Config"]["Healthcheck"]["Test"][1:]
+    assert stack.exec("app", *check).code == 0
+    try:
+        do(break_it)
+        output = stack.exec("app", *check)
+        assert output.code == 1
+        assert what in output.out + output.err
+    finally:
+        do(mend_it)
+    assert stack.exec("app", *check).code == 0
+
+
+def test_the_health_check_of_nginx_can_fail(stack: Stack) -> None:
+    check = ["timeout", "2", *stack.container("nginx").attrs["Config"]["Healthcheck"]["Test"][1:]]
+    assert stack.exec("nginx", *check).out == "HTTP/1.1 204 No Content\r\n"
+    workers = "$(cat /proc/1/task/1/children)"
+    try:
+        stack.run("nginx", "bash", "-c", f"kill -STOP {workers}")
+        assert stack.exec("nginx", *check).code != 0
+    finally:
+        stack.run("nginx", "bash", "-c", f"kill -CONT {workers}")
+    assert stack.exec("nginx", *check).code == 0

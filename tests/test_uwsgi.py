@@ -1,0 +1,116 @@
+"""Hop `uwsgi`: it speaks the protocol over the socket, and answers nothing but requests and pings."""
+
+import contextlib
+import re
+import time
+from typing import Any
+
+import pytest
+import requests
+
+from hops import uwsgi_protocol
+from hops.stack import Stack, StackError
+
+SOCKET = "/run/uwsgi/mysite.sock"
+
+
+def ask(
+    stack: Stack, variables: dict[str, str], *arguments: object
+) -> tuple[int, dict[str, str], str]:
+    """Send a request straight over the socket, for a host that the stack answers."""
+    host = {"HTTP_HOST": f"localhost:{stack.variables['SITE_PORT']}"}
+    answer: Any = stack.uwsgi("request", SOCKET, {**host, **variables}, *arguments)
+    return answer[0], dict(answer[1]), answer[2]
+
+
+def test_a_packet_is_what_the_protocol_says() -> None:
+    assert uwsgi_protocol.packet({}, uwsgi_protocol.PING) == b"\x64\0\0\0"
+    assert uwsgi_protocol.packet({"A": "é"}) == b"\0\x07\0\0\x01\0A\x02\0\xc3\xa9"
+
+
+def test_it_answers_a_ping(stack: Stack) -> None:
+    assert stack.uwsgi("ping", SOCKET) is True
+
+
+def test_it_answers_a_request_without_nginx(stack: Stack) -> None:
+    status, headers, body = ask(stack, {"HTTP_X_REQUEST_ID": "straight-over-the-socket"})
+    assert status == 200
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert "straight-over-the-socket" in body
+
+
+def test_readiness_says_what_it_looked_at(stack: Stack) -> None:
+    status, _, body = ask(stack, {"PATH_INFO": "/readyz", "REQUEST_URI": "/readyz"})
+    assert status == 200
+    assert body == '{"secret_key": "ok", "database": "ok", "migrations": "ok", "media": "ok"}'
+
+
+def test_nothing_listens_on_tcp_in_the_app_container(stack: Stack) -> None:
+    # Columns of proc_net(5); state 0A is LISTEN.
+    lines = stack.run("app", "cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
+    assert [line for line in lines if line.split()[3] == "0A"] == []
+    interfaces = stack.run("app", "ls", "/sys/class/net").split()
+    assert interfaces == ["lo"]
+
+
+def test_the_processes_are_one_master_and_its_workers(stack: Stack) -> None:
+    """As the kernel has it: pid 1 is uWSGI itself, its children are the workers, one user."""
+    show = "for p in /proc/[0-9]*; do echo $(grep -hE '^(Name|PPid|Uid|Gid):' $p/status); done"
+    processes = re.findall(
+        r"Name: (\S+) PPid: (\d+) Uid: (\d+) .*?Gid: (\d+)", stack.run("app", "bash", "-c", show)
+    )
+    uwsgi = [process for process in processes if process[0] in ("uwsgi", "python3", "pyuwsgi")]
+    assert sorted(parent for _, parent, _, _ in uwsgi) == ["0", "1", "1", "1", "1"]
+    assert {(user, group) for _, _, user, group in uwsgi} == {("10001", "10100")}
+
+
+@pytest.mark.expect_log("unavailable modifier requested|modifier")
+@pytest.mark.parametrize("modifier", [1, 5, 17, 110, 111, 173, 255])
+def test_other_packets_are_refused(stack: Stack, modifier: int) -> None:
+    """Remote procedure calls, signals, the cache, other languages: only 0 and 100 are answered."""
+    source = (
+        "import socket,struct,sys;s=socket.socket(socket.AF_UNIX);s.settimeout(3);"
+        f"s.connect({SOCKET!r});s.sendall(struct.pack('<BHB',{modifier},0,0));print(s.recv(99))"
+    )
+    assert stack.run("app", "python3", "-c", source) == "b''\n"
+
+
+@pytest.mark.expect_log("maximum apps|max_apps|ERROR: you cannot load more")
+def test_nobody_can_load_code_over_the_socket(stack: Stack) -> None:
+    """UWSGI_FILE makes a stock uWSGI run any file, or with exec:// any command, as the app."""
+    proof = "/tmp/pwned"
+    variables = {"UWSGI_FILE": f"exec://touch {proof}", "UWSGI_APPID": "x", "SCRIPT_NAME": "/x"}
+    with contextlib.suppress(StackError):
+        ask(stack, variables)
+    assert stack.exec("app", "test", "-e", proof).code == 1
+
+
+def test_file_names_are_utf8_inside_uwsgi(stack: Stack) -> None:
+    """`docker compose exec app python3` says UTF-8 in any case; the running workers must, too."""
+    environment = stack.run("app", "bash", "-c", "tr '\\0' '\\n' </proc/1/environ").splitlines()
+    assert "LANG=C.UTF-8" in environment
+
+
+def test_a_body_nobody_reads_does_not_break_the_answer(stack: Stack) -> None:
+    """Without post-buffering a view that answers early (405 here) becomes nginx's 502."""
+    for size in (1_000, 100_000, 5_000_000):
+        answer = requests.post(stack.url, data=b"x" * size, timeout=10)
+        assert answer.status_code in (403, 405), size
+
+
+def test_headers_that_nginx_accepts_do_not_break_uwsgi(stack: Stack) -> None:
+    headers = {f"X-Filler-{number}": "x" * 30 for number in range(90)}
+    headers["Cookie"] = "fat=" + "x" * 7_000
+    assert requests.get(stack.url, headers=headers, timeout=5).status_code == 200
+
+
+def test_a_new_server_takes_the_socket_over_without_a_gap(stack: Stack) -> None:
+    """SIGHUP reloads the workers in place; the public name stays, requests go on."""
+    before = stack.container("app").attrs["State"]["Pid"]
+    stack.run("app", "python3", "-c", "import os,signal; os.kill(1, signal.SIGHUP)")
+    deadline = time.monotonic() + 10
+    while stack.logs("app").count("gracefully (RE)spawned uWSGI master") < 1:
+        assert requests.get(stack.url, timeout=5).status_code == 200
+        assert time.monotonic() < deadline, stack.logs("app")[-2000:]
+    assert requests.get(stack.url, timeout=5).status_code == 200
+    assert stack.container("app").attrs["State"]["Pid"] == before
