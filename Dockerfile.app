@@ -76,7 +76,7 @@ RUN groupadd --gid "$SITE_GID" site; \
     useradd --uid "$APP_UID" --gid site --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app; \
     install --directory --owner=app --group=site --mode=2750 \
         /srv/data /srv/static /srv/media /srv/media/public /srv/media/private /srv/media/tmp
-# C.UTF-8: the Python inside uWSGI would otherwise use ASCII file names, and uploads like café.txt fail.
+# UTF-8 for file names, so that uploads like café.txt work however Python is started.
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 LANG=C.UTF-8
 COPY --from=venv /venv /venv
 COPY uwsgi/ /uwsgi/

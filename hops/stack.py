@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -35,6 +35,28 @@ class Output(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def run_once(image: str, command: Sequence[str], environment: Mapping[str, str]) -> Output:
+    """
+    Run a command in a container of its own, without network or volumes, and return what it left.
+
+    The container is removed, whatever happens; its label is for a clean-up that we did not live to do.
+    """
+    container = docker.from_env().containers.create(
+        image,
+        list(command),
+        environment=dict(environment),
+        network_mode="none",
+        labels={PROJECT_LABEL: image},
+    )
+    try:
+        container.start()
+        code = container.wait(timeout=60)["StatusCode"]
+        out, err = (container.logs(stdout=out, stderr=not out).decode() for out in (True, False))
+    finally:
+        container.remove(force=True, v=True)
+    return Output(code, out, err)
 
 
 class Stack:

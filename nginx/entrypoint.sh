@@ -11,9 +11,10 @@ cat >/run/nginx/settings.conf <<CONF
 map "" \$public_scheme { default ${SITE_URL%%://*}; }
 map "" \$max_upload_mb { default $SITE_MAX_UPLOAD_MB; }
 client_max_body_size ${SITE_MAX_UPLOAD_MB}m;
-# A little longer than uWSGI's harakiri, so that the app ends a slow request, not nginx.
-uwsgi_read_timeout $((SITE_REQUEST_TIMEOUT + 5))s;
-uwsgi_send_timeout $((SITE_REQUEST_TIMEOUT + 5))s;
+# The same as uWSGI's harakiri, which looks once a second: the client first gets nginx's 504, an
+# answer that says what happened, then the worker ends.
+uwsgi_read_timeout ${SITE_REQUEST_TIMEOUT}s;
+uwsgi_send_timeout ${SITE_REQUEST_TIMEOUT}s;
 CONF
 
 exec nginx -g 'daemon off;'

@@ -9,7 +9,9 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -104,9 +106,11 @@ def images(run: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Return a function that finds a port on which nothing listens, another one for every worker."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    candidates = iter(range(20_000 + 200 * worker, 20_200 + 200 * worker))
+    """Return a function that finds a port on which nothing listens."""
+    # A hundred ports for each process, below those that the kernel gives to outgoing connections:
+    # two workers, or two runs, then hardly ever find the same one at the same moment.
+    first = 20_000 + os.getpid() % 120 * 100
+    candidates = iter(range(first, first + 100))
 
     def find() -> int:
         for port in candidates:
@@ -116,6 +120,25 @@ def free_port() -> Callable[[], int]:
         raise RuntimeError("no free port left")
 
     return find
+
+
+@pytest.fixture
+def project_copy(tmp_path: Path) -> Path:
+    """What a fresh clone would have, changes not yet committed included, in a folder with a space."""
+    # safe.directory: git otherwise refuses when the suite runs as root on another user's clone.
+    listing = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-zco", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    copy = tmp_path / "my site"
+    for name in filter(None, listing.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """When a part is away the rest says so and goes on; when it is back, nobody has to do anything."""
 
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -51,6 +53,33 @@ def test_a_stack_in_trouble(new_stack: Callable[..., Stack]) -> None:
     )
     assert [status() for _ in range(10)] == [200] * 10
     assert stack.container("app").attrs["State"]["StartedAt"] == started
+
+
+@pytest.mark.expect_log(r'"status":50[24]|upstream timed out|prematurely closed|Connection reset')
+def test_a_request_that_is_not_finished_says_so(new_stack: Callable[..., Stack]) -> None:
+    """Not 503: somebody took the request, so it must not be sent again without a thought."""
+    stack = new_stack(SITE_REQUEST_TIMEOUT="2")
+    stack.run("app", "bash", "-c", "kill -STOP $(cat /proc/1/task/1/children)")
+
+    slow = requests.get(stack.url, timeout=10)
+    assert slow.status_code == 504
+    assert "That took too long" in slow.text
+    assert 2 <= slow.elapsed.total_seconds() < 4
+
+    with ThreadPoolExecutor() as browser:
+        waiting = browser.submit(requests.get, stack.url, timeout=10)
+        stack.wait(
+            "the request waits at the socket",
+            lambda: re.search(
+                r"\* +\d+ +\* +0 *$", stack.run("nginx", "ss", "--unix"), re.MULTILINE
+            ),
+            2,
+        )
+        stack.compose("kill", "app")
+        cut_off = waiting.result()
+    assert cut_off.status_code == 502
+    assert "It was not finished" in cut_off.text
+    assert "Retry-After" not in cut_off.headers
 
 
 @pytest.mark.expect_log('"logger": "mysite.health"|"logger": "django.request"')

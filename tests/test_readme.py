@@ -1,0 +1,72 @@
+"""Every command in the README, typed at a terminal in a fresh copy of the project."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from hops.stack import Stack
+from tests.conftest import ROOT, discard
+from tests.people import PASSWORD, log_in
+
+# What the reader sees after each command, in the order in which a reader gets to it.
+EXPECTED = {
+    "docker compose up --build --wait": r"nginx-1\S*\s+\S*Healthy",
+    "scripts/up": r"The site is up: http://localhost:\d+",
+    "docker compose exec app python manage.py createsuperuser": "Username",
+    "docker compose exec app python manage.py check": "no issues",
+    "docker compose ps --all": r"init.*Exited \(0\)",
+    "docker compose logs init": "static files refreshed",
+    "docker compose logs app": "spawned uWSGI worker 4",
+    "docker compose logs --no-log-prefix nginx app": '"request_id":"[0-9a-f]{32}"',
+    "docker compose logs --follow": '"hop":"nginx"',
+    "docker compose build --no-cache": "naming to",
+    "docker compose up --wait": r"nginx-1\S*\s+\S*Healthy",
+    "scripts/down": r"Stopping the stack . done",
+}
+
+# The suite itself, which is what runs this test, and what needs the package index to do anything.
+NOT_HERE = {"scripts/test", "scripts/test tests/test_socket.py", "scripts/lock"}
+
+
+def test_no_command_of_the_readme_is_left_out() -> None:
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    inline = re.findall(r"`((?:docker compose|scripts/)[^`]*[a-z])`", text)
+    shown = {line for block in blocks for line in block.splitlines()} | set(inline)
+    assert shown - {"docker compose up"} == set(EXPECTED) | NOT_HERE
+
+
+def test_the_readme_from_top_to_bottom(
+    make_stack: Callable[..., Stack],
+    project_copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+) -> None:
+    stack = make_stack(project_copy)
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", stack.project)
+    monkeypatch.setenv("SITE_PORT", stack.variables["SITE_PORT"])
+    try:
+        for command, expected in EXPECTED.items():
+            terminal = pexpect.spawn(
+                "bash", ["-c", command], cwd=project_copy, encoding="utf-8", timeout=240
+            )
+            terminal.expect(expected)
+            if command.endswith("createsuperuser"):
+                terminal.sendline("reader")
+                terminal.expect("Email")
+                terminal.sendline("reader@example.com")
+                for prompt in ("Password:", r"Password \(again\):"):
+                    terminal.expect(prompt)
+                    terminal.sendline(PASSWORD)
+                terminal.expect("Superuser created")
+                log_in(stack, "reader")
+            if command.endswith("--follow"):
+                terminal.sendintr()
+            terminal.expect(pexpect.EOF)
+            terminal.close()
+            assert terminal.exitstatus in (0, 130 if command.endswith("--follow") else 0), command
+    finally:
+        discard(stack, pytestconfig)
