@@ -52,6 +52,7 @@ COPY --from=uwsgi /build/dist/*.whl ./
 # unchecked-hash: the compiled files stay valid whatever happens to modification times.
 RUN uv pip install --quiet --python /venv --no-index ./*.whl; \
     ln --symbolic pyuwsgi /venv/bin/uwsgi; \
+    rm --force /venv/.lock; \
     /venv/bin/python3 -m compileall -q -j0 --invalidation-mode=unchecked-hash /venv/lib
 
 
@@ -60,12 +61,15 @@ RUN uv pip install --quiet --python /venv --no-index ./*.whl; \
 FROM venv AS site
 WORKDIR /app
 COPY mysite/ ./
+COPY uwsgi/ /uwsgi/
 # collectstatic reads the settings, and those want their variables; none of these values is kept.
 RUN mkdir --parents /srv/media/tmp; \
     SITE_URL=http://localhost SITE_DEBUG=false SITE_MAX_UPLOAD_MB=1 SITE_WORKERS=1 \
     SITE_REQUEST_TIMEOUT=1 SITE_BIND=127.0.0.1 SITE_PORT=1 \
     /venv/bin/python3 manage.py collectstatic --no-input --verbosity 0; \
-    /venv/bin/python3 -m compileall -q --invalidation-mode=unchecked-hash /app
+    /venv/bin/python3 -m compileall -q --invalidation-mode=unchecked-hash /app; \
+    # Readable by the site, writable by nobody else than root, whatever umask the clone was made with.
+    chmod --recursive u=rwX,go=rX /app /uwsgi /collected
 
 
 FROM base
@@ -79,7 +83,7 @@ RUN groupadd --gid "$SITE_GID" site; \
 # UTF-8 for file names, so that uploads like café.txt work however Python is started.
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 LANG=C.UTF-8
 COPY --from=venv /venv /venv
-COPY uwsgi/ /uwsgi/
+COPY --from=site /uwsgi /uwsgi
 COPY --from=site /collected /collected
 COPY --from=site /app /app
 # A missing shared library shows here, not at the first start.

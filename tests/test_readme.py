@@ -1,6 +1,7 @@
 """Every command in the README, typed at a terminal in a fresh copy of the project."""
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def test_the_readme_from_top_to_bottom(
     pytestconfig: pytest.Config,
 ) -> None:
     stack = make_stack(project_copy)
+    # As somebody clones it whose umask is 077: the images must not take that over.
+    subprocess.run(["chmod", "--recursive", "go=", project_copy], check=True)
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", stack.project)
     monkeypatch.setenv("SITE_PORT", stack.variables["SITE_PORT"])
     try:

@@ -136,3 +136,15 @@ def test_the_health_check_of_nginx_can_fail(stack: Stack) -> None:
     finally:
         stack.run("nginx", "bash", "-c", f"kill -CONT {workers}")
     assert stack.exec("nginx", *check).code == 0
+
+
+def test_the_health_check_of_nginx_wants_its_own_answer(stack: Stack) -> None:
+    """Where another server answers, with 200 even, nginx is not healthy. (No nginx in this one.)"""
+    *_, check = stack.container("nginx").attrs["Config"]["Healthcheck"]["Test"]
+    imposter = """
+        python3 -m http.server --directory /collected --bind 127.0.0.1 8080 >/dev/null 2>&1 &
+        until (exec 3<>/dev/tcp/127.0.0.1/8080) 2>/dev/null; do sleep 0.1; done
+        bash -c "$1"; echo "status $?"; kill $!
+    """
+    output = stack.run("app", "timeout", "10", "bash", "-c", imposter, "bash", check)
+    assert output == "HTTP/1.0 200 OK\r\nstatus 1\n"
