@@ -11,6 +11,7 @@ RUN --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update --quiet --error-on=any; \
     apt-get upgrade --quiet --yes --no-install-recommends; \
     apt-get install --quiet --yes --no-install-recommends python3; \
+    find / -xdev -type f -perm /6000 -exec chmod a-s {} +; \
     rm --recursive --force /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/log/apt /var/log/*.log
 
 
@@ -63,7 +64,7 @@ WORKDIR /app
 COPY mysite/ ./
 COPY uwsgi/ /uwsgi/
 # collectstatic reads the settings, and those want their variables; none of these values is kept.
-RUN mkdir --parents /srv/media/tmp; \
+RUN mkdir --parents /srv/media/tmp /srv/data; echo "for the build only" >/srv/data/secret_key; \
     SITE_URL=http://localhost SITE_DEBUG=false SITE_MAX_UPLOAD_MB=1 SITE_WORKERS=1 \
     SITE_REQUEST_TIMEOUT=1 SITE_BIND=127.0.0.1 SITE_PORT=1 \
     /venv/bin/python3 manage.py collectstatic --no-input --verbosity 0; \
@@ -79,7 +80,8 @@ ARG APP_UID SITE_GID
 RUN groupadd --gid "$SITE_GID" site; \
     useradd --uid "$APP_UID" --gid site --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app; \
     install --directory --owner=app --group=site --mode=2750 \
-        /srv/data /srv/static /srv/media /srv/media/public /srv/media/private /srv/media/tmp
+        /srv/static /srv/media /srv/media/public /srv/media/private /srv/media/tmp; \
+    install --directory --owner=app --group=site --mode=700 /srv/data
 # UTF-8 for file names, so that uploads like café.txt work however Python is started.
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 LANG=C.UTF-8
 COPY --from=venv /venv /venv

@@ -11,10 +11,10 @@ cat >/run/nginx/settings.conf <<CONF
 map "" \$public_scheme { default ${SITE_URL%%://*}; }
 map "" \$max_upload_mb { default $SITE_MAX_UPLOAD_MB; }
 client_max_body_size ${SITE_MAX_UPLOAD_MB}m;
-# The same as uWSGI's harakiri, which looks once a second: the client first gets nginx's 504, an
-# answer that says what happened, then the worker ends.
+# The client gets its 504 at the limit, and the worker ends after that (uwsgi/timed_wsgi.py).
 uwsgi_read_timeout ${SITE_REQUEST_TIMEOUT}s;
 uwsgi_send_timeout ${SITE_REQUEST_TIMEOUT}s;
 CONF
 
-exec nginx -g 'daemon off;'
+# A stop or a reload waits for the slowest answer, then a little for its client.
+exec nginx -g "daemon off; worker_shutdown_timeout $((SITE_REQUEST_TIMEOUT + 30))s;"

@@ -19,6 +19,7 @@ def test_it_sees_the_request_as_the_client_sent_it(stack: Stack) -> None:
     seen = arrived(answer.text)
     assert seen["scheme"] == "http"
     assert seen["host"] == f"localhost:{stack.variables['SITE_PORT']}"
+    assert seen["port"] == stack.variables["SITE_PORT"]
     assert seen["request id"] == answer.headers["X-Request-ID"]
     assert seen["client"] == stack.log_entry("nginx", seen["request id"])["client"]
 

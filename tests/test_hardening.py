@@ -88,6 +88,12 @@ def test_the_image_has_nothing_to_build_or_fetch_with(stack: Stack, service: str
     assert leftovers == ""
 
 
+@pytest.mark.parametrize("service", ["app", "nginx"])
+def test_no_program_runs_as_its_owner(stack: Stack, service: str) -> None:
+    find = ["find", "/", "-xdev", "-type", "f", "-perm", "/6000"]
+    assert stack.exec(service, *find, user="0").out == ""
+
+
 def test_the_secret_key_is_nowhere_but_in_its_file(stack: Stack) -> None:
     secret = stack.run("app", "cat", "/srv/data/secret_key")
     assert len(secret) == 67

@@ -28,6 +28,7 @@ def test_a_public_image_comes_back_from_nginx(
     answer = requests.get(f"{stack.url}{links['image']}?{name}", timeout=5)
     assert answer.content == picture
     assert answer.headers["Content-Type"] == "image/png"
+    assert len(answer.headers["X-Request-ID"]) == 32
     assert "Content-Disposition" not in answer.headers
     assert stack.log_entry("nginx", f"?{quote(name)}")["upstream_status"] == "", "Python served it"
 
@@ -72,6 +73,16 @@ def test_a_private_file_is_not_for_other_users(stack: Stack, admin: requests.Ses
         "User.objects.filter(username='reader').update(is_staff=False)",
     )
     assert reader.get(stack.url + link, timeout=5).status_code == 403
+
+
+def test_a_private_file_that_is_lost_is_not_a_download(
+    stack: Stack, admin: requests.Session
+) -> None:
+    link = upload(stack, admin, "lost", ("p.png", png(), "image/png"), PDF)["attachment"]
+    stack.run("app", "rm", f"/srv/media/private/{link.removeprefix('/files/')}")
+    answer = admin.get(stack.url + link, timeout=5)
+    assert answer.status_code == 404
+    assert "Content-Disposition" not in answer.headers
 
 
 def test_private_files_have_no_address_of_their_own(stack: Stack, admin: requests.Session) -> None:

@@ -42,6 +42,20 @@ def test_its_error_page_is_friendly_and_names_the_request(stack: Stack, path: st
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_a_header_that_is_too_long_gets_the_same_page(stack: Stack) -> None:
+    answer = requests.get(stack.url, headers={"Cookie": "x" * 9_000}, timeout=5)
+    assert answer.status_code == 400
+    assert "The request could not be understood" in answer.text
+
+
+def test_the_name_of_its_health_check_is_no_secret_door(stack: Stack) -> None:
+    answer = requests.get(
+        f"{stack.url}/?stranger", headers={"Host": "nginx.healthcheck"}, timeout=5
+    )
+    assert answer.status_code == 421
+    assert stack.log_entry("nginx", "?stranger")["status"] == 421
+
+
 def test_an_error_of_django_is_not_replaced(stack: Stack) -> None:
     answer = requests.get(f"{stack.url}/nothing-here", timeout=5)
     assert answer.status_code == 404

@@ -92,13 +92,25 @@ def test_a_request_that_is_not_finished_says_so(new_stack: Callable[..., Stack])
             "UPDATE django_migrations SET app = 'welcome' WHERE app = '-welcome'",
         ),
         ("Permission denied", "chmod 0550 /srv/media/tmp", "chmod 2750 /srv/media/tmp"),
+        ("Permission denied", "chmod 0550 /srv/media/public", "chmod 2750 /srv/media/public"),
+        (
+            "unable to open database file",
+            "chmod 0 /srv/data/db.sqlite3",
+            "chmod 640 /srv/data/db.sqlite3",
+        ),
         (
             "timed out",
             "kill -STOP $(cat /proc/1/task/1/children)",
             "kill -CONT $(cat /proc/1/task/1/children)",
         ),
     ],
-    ids=["migration missing", "uploads cannot be stored", "workers hang"],
+    ids=[
+        "migration missing",
+        "uploads cannot be begun",
+        "uploads cannot be stored",
+        "database not readable",
+        "workers hang",
+    ],
 )
 def test_the_health_check_of_the_app_can_fail(
     stack: Stack, what: str, break_it: str, mend_it: str

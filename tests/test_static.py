@@ -38,6 +38,7 @@ def test_what_a_page_links_to_is_what_was_collected(stack: Stack, page: str) -> 
         assert hashlib.sha256(answer.content).hexdigest() == collected, link
         assert answer.headers["Content-Type"].split(";")[0] == TYPES[link.rsplit(".", 1)[1]]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert len(answer.headers["X-Request-ID"]) == 32
         # The name holds the MD5 of the content: django.contrib.staticfiles.storage.
         named = HASHED.search(link)
         assert named, f"no hash in {link}"
@@ -63,8 +64,12 @@ def test_static_files_can_only_be_read(stack: Stack) -> None:
     address = f"{stack.url}/static/welcome/landing.css"
     assert requests.head(address, timeout=5).status_code == 200
     for method in ("POST", "PUT", "DELETE"):
-        assert requests.request(method, address, timeout=5).status_code == 403
+        assert requests.request(method, address, timeout=5).status_code == 405
     assert requests.get(f"{stack.url}/static/", timeout=5).status_code == 403
+
+
+def test_the_manifest_is_djangos_own(stack: Stack) -> None:
+    assert requests.get(f"{stack.url}/static/staticfiles.json", timeout=5).status_code == 404
 
 
 def test_python_is_not_asked(stack: Stack) -> None:

@@ -29,6 +29,7 @@ def ask(path: str) -> tuple[int, str]:
         "SERVER_PORT": "80",
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": public_url.netloc,
+        "HTTPS": "on" if public_url.scheme == "https" else "",
     }
     block = b"".join(
         struct.pack("<H", len(text)) + text

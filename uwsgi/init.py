@@ -41,8 +41,8 @@ def make_media_directories(media: Path, request_timeout: int) -> None:
     for name in ("public", "private", "tmp"):
         (media / name).mkdir(mode=0o750, exist_ok=True)
     for file in (media / "tmp").iterdir():
-        # No request lives longer than the timeout, so no older file is still being uploaded.
-        if file.stat().st_mtime < time.time() - request_timeout:
+        # No request lives much longer than the timeout, so nobody is still writing an older file.
+        if file.stat().st_mtime < time.time() - request_timeout - 60:
             file.unlink()
 
 
@@ -58,13 +58,15 @@ def refresh_static(collected: Path) -> None:
     """
     Copy the image's collected static files to the volume that nginx serves.
 
-    Nothing is deleted: a page rendered before a deploy still asks for the older hashed names.
+    Nothing is deleted: a page rendered before a deploy still asks for the older hashed names. The
+    manifest stays behind: it is for Django, which reads the one in its own image.
     """
     refreshed = 0
     for source in collected.rglob("*"):
         target = STATIC_VOLUME / source.relative_to(collected)
-        # Size and time suffice: copy2 keeps the time of the image's file.
-        if source.is_file() and not (target.exists() and filecmp.cmp(source, target)):
+        if source.is_dir() or source.name == "staticfiles.json":
+            continue
+        if not (target.exists() and filecmp.cmp(source, target, shallow=False)):
             publish(source, target)
             refreshed += 1
     print(f"init: {refreshed} static files refreshed", flush=True)
@@ -81,7 +83,7 @@ def main() -> None:
     from django.conf import settings
     from django.core.management import call_command
 
-    make_media_directories(settings.MEDIA_DIR, settings.SITE["REQUEST_TIMEOUT"])
+    make_media_directories(settings.MEDIA_DIR, int(settings.SITE["REQUEST_TIMEOUT"]))
     django.setup()
     call_command("migrate", interactive=False)
     refresh_static(settings.STATIC_ROOT)

@@ -10,7 +10,7 @@ import logging
 import tempfile
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -24,14 +24,10 @@ def live(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
-def secret_key_is_there() -> None:
-    """Raise ``ImproperlyConfigured`` when the secret key is empty: every session would fail."""
-    _ = settings.SECRET_KEY
-
-
 def database_answers() -> None:
-    """Raise unless the database answers and gives out the write lock."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    """Raise unless the database answers over a new connection: an old one outlives a lost file."""
+    connection.close()
+    with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
@@ -45,12 +41,17 @@ def migrations_are_applied() -> None:
 
 def media_is_writable() -> None:
     """Raise ``OSError`` unless an upload could be stored: right owner, not read-only, not full."""
-    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, buffering=0) as file:
-        file.write(b"\0")
+    places = (
+        settings.FILE_UPLOAD_TEMP_DIR,
+        settings.MEDIA_ROOT,
+        settings.STORAGES["private"]["OPTIONS"]["location"],
+    )
+    for place in places:
+        with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+            file.write(b"\0")
 
 
 CHECKS = {
-    "secret_key": secret_key_is_there,
     "database": database_answers,
     "migrations": migrations_are_applied,
     "media": media_is_writable,

@@ -8,12 +8,13 @@ written here. Reference: https://docs.djangoproject.com/en/6.1/ref/settings/
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
-from environs import Env, EnvValidationError, ValidationError, validate
+from environs import Env, EnvValidationError, ValidationError
 from environs.exceptions import EnvNotSetError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -25,13 +26,28 @@ MEDIA_DIR = Path("/srv/media")
 
 # The environment
 
-ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?")
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:(?P<port>[1-9]\d{0,4}))?")
 
 
 def is_origin(value: str) -> None:
     """Raise ``ValidationError`` unless ``value`` is an address such as https://example.com:8443."""
-    if not ORIGIN.fullmatch(value):
+    match = ORIGIN.fullmatch(value)
+    if not match or int(match["port"] or 1) > 65535:
         raise ValidationError(f"'{value}' is not an address such as https://example.com.")
+
+
+def whole_number(most: int) -> Callable[[str], None]:
+    """
+    Return a check that raises ``ValidationError`` unless a value is a number from 1 to ``most``.
+
+    Digits only: nginx, uWSGI and bash read the same text, and know nothing of 1_000, +5 or 08.
+    """
+
+    def check(value: str) -> None:
+        if not re.fullmatch(r"[1-9]\d{0,8}", value) or int(value) > most:
+            raise ValidationError(f"'{value}' is not a whole number from 1 to {most}.")
+
+    return check
 
 
 def read_environment() -> dict:
@@ -43,19 +59,19 @@ def read_environment() -> dict:
     """
     env = Env()
     variables = {
-        "URL": (env.list, {"validate": lambda urls: [is_origin(url) for url in urls or [""]]}),
-        "DEBUG": (env.bool, {}),
-        "MAX_UPLOAD_MB": (env.int, {"validate": validate.Range(min=1)}),
+        "URL": (env.list, lambda urls: [is_origin(url) for url in urls or [""]]),
+        "DEBUG": (env.bool, None),
         # For nginx, uWSGI and Compose; checked here, so that one place says what is wrong.
-        "WORKERS": (env.int, {"validate": validate.Range(min=1, max=256)}),
-        "REQUEST_TIMEOUT": (env.int, {"validate": validate.Range(min=1)}),
-        "BIND": (env.str, {}),
-        "PORT": (env.int, {"validate": validate.Range(min=1, max=65535)}),
+        "MAX_UPLOAD_MB": (env.str, whole_number(100_000)),
+        "REQUEST_TIMEOUT": (env.str, whole_number(3_600)),
+        "WORKERS": (env.str, whole_number(24)),  # more do not fit into mem_limit in compose.yaml
+        "BIND": (env.str, None),
+        "PORT": (env.str, whole_number(65_535)),
     }
     values = {}
-    for name, (parse, options) in variables.items():
+    for name, (parse, check) in variables.items():
         try:
-            values[name] = parse(f"SITE_{name}", **options)
+            values[name] = parse(f"SITE_{name}", validate=check)
         except EnvNotSetError:
             raise ImproperlyConfigured(f"SITE_{name} is not set; see .env.example.") from None
         except EnvValidationError as error:
@@ -73,17 +89,20 @@ SITE = read_environment()
 DEBUG = SITE["DEBUG"]
 
 PUBLIC_URLS = [urlsplit(url) for url in SITE["URL"]]
-HTTPS = all(url.scheme == "https" for url in PUBLIC_URLS)
+HTTPS = PUBLIC_URLS[0].scheme == "https"
+if len({url.scheme for url in PUBLIC_URLS}) > 1:
+    raise ImproperlyConfigured("SITE_URL is wrong: it mixes http and https; use one of them.")
 
 # nginx refuses other hosts before they get here (server_name, made from the same variable).
 ALLOWED_HOSTS = [url.netloc.rsplit(":", 1)[0] if url.port else url.netloc for url in PUBLIC_URLS]
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 if "localhost" in ALLOWED_HOSTS:
-    ALLOWED_HOSTS += ["127.0.0.1", "[::1]"]
+    ALLOWED_HOSTS += LOOPBACK[1:]
 
-if DEBUG and not {"localhost", "127.0.0.1"} & set(ALLOWED_HOSTS):
+if DEBUG and not {*ALLOWED_HOSTS, SITE["BIND"]} <= set(LOOPBACK):
     raise ImproperlyConfigured(
         "SITE_DEBUG=true shows source code and settings to every visitor: it is refused unless"
-        " SITE_URL is http://localhost."
+        " SITE_URL is http://localhost… and SITE_BIND is 127.0.0.1."
     )
 
 
@@ -134,10 +153,8 @@ WSGI_APPLICATION = "mysite.wsgi.application"
 
 # Security. https://docs.djangoproject.com/en/6.1/topics/security/
 
-# Made by uwsgi/init.py at the first start. Empty while the image is built: Django then refuses
-# whatever needs a key, and collectstatic does not.
-SECRET_KEY_FILE = DATA_DIR / "secret_key"
-SECRET_KEY = SECRET_KEY_FILE.read_text().strip() if SECRET_KEY_FILE.exists() else ""
+# Made by uwsgi/init.py at the first start. Without it nothing starts.
+SECRET_KEY = (DATA_DIR / "secret_key").read_text().strip()
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 CSRF_TRUSTED_ORIGINS = SITE["URL"]

@@ -3,7 +3,7 @@ from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
@@ -16,6 +16,7 @@ def landing(request: HttpRequest) -> HttpResponse:
     arrived = {
         "scheme": request.scheme,
         "host": request.get_host(),
+        "port": request.get_port(),
         "client": request.META["REMOTE_ADDR"],
         "request id": request.headers.get("X-Request-ID"),
     }
@@ -28,7 +29,7 @@ def landing(request: HttpRequest) -> HttpResponse:
 @login_required(login_url="admin:login")
 def private_file(request: HttpRequest, name: str) -> HttpResponse:
     """
-    Let nginx send a private file to its owner or to staff; raise 403 for anyone else.
+    Let nginx send a private file to its owner or to staff; 403 for anyone else.
 
     The answer is a header that names an internal address of nginx (nginx/site.conf):
     https://nginx.org/en/docs/http/ngx_http_uwsgi_module.html#uwsgi_ignore_headers
@@ -36,6 +37,8 @@ def private_file(request: HttpRequest, name: str) -> HttpResponse:
     upload = get_object_or_404(Upload, attachment=name)
     if not (request.user.is_staff or request.user == upload.owner):
         raise PermissionDenied
+    if not upload.attachment.storage.exists(name):
+        raise Http404
     filename = posixpath.basename(name)
     return HttpResponse(
         headers={
