@@ -6,6 +6,7 @@ in ``.env``, passed on by ``compose.yaml``, which also holds their defaults); wh
 written here. Reference: https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -26,14 +27,25 @@ MEDIA_DIR = Path("/srv/media")
 
 # The environment
 
-ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:(?P<port>[1-9]\d{0,4}))?")
+ORIGIN = re.compile(r"https?://([a-z0-9][a-z0-9.-]*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
 
 
 def is_origin(value: str) -> None:
     """Raise ``ValidationError`` unless ``value`` is an address such as https://example.com:8443."""
-    match = ORIGIN.fullmatch(value)
-    if not match or int(match["port"] or 1) > 65535:
-        raise ValidationError(f"'{value}' is not an address such as https://example.com.")
+    try:
+        good = ORIGIN.fullmatch(value) and (urlsplit(value).port or True)
+    except ValueError:  # a port above 65535, or brackets around what is no IPv6 address
+        good = False
+    if not good:
+        raise ValidationError(f"{value!r} is not an address such as https://example.com.")
+
+
+def is_ip_address(value: str) -> None:
+    """Raise ``ValidationError`` unless ``value`` is an IP address; Compose wants IPv6 in brackets."""
+    try:
+        ipaddress.ip_address(value.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValidationError(f"{value!r} is not an IP address such as 127.0.0.1.") from None
 
 
 def whole_number(most: int) -> Callable[[str], None]:
@@ -44,8 +56,8 @@ def whole_number(most: int) -> Callable[[str], None]:
     """
 
     def check(value: str) -> None:
-        if not re.fullmatch(r"[1-9]\d{0,8}", value) or int(value) > most:
-            raise ValidationError(f"'{value}' is not a whole number from 1 to {most}.")
+        if not re.fullmatch(r"[1-9][0-9]{0,8}", value) or int(value) > most:
+            raise ValidationError(f"{value!r} is not a whole number from 1 to {most}.")
 
     return check
 
@@ -65,7 +77,7 @@ def read_environment() -> dict:
         "MAX_UPLOAD_MB": (env.str, whole_number(100_000)),
         "REQUEST_TIMEOUT": (env.str, whole_number(3_600)),
         "WORKERS": (env.str, whole_number(24)),  # more do not fit into mem_limit in compose.yaml
-        "BIND": (env.str, None),
+        "BIND": (env.str, is_ip_address),
         "PORT": (env.str, whole_number(65_535)),
     }
     values = {}

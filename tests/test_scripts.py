@@ -1,0 +1,599 @@
+"""The scripts a person types: each does what it says, or says in one sentence why it cannot."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import requests
+
+from hops.stack import PROJECT_LABEL, Stack, StackError
+from tests.conftest import ROOT, discard
+
+SCRIPTS = sorted(
+    path.name
+    for path in (ROOT / "scripts").iterdir()
+    if path.is_file() and os.access(path, os.X_OK)
+)
+SOCKET = Path("/run/docker.sock")
+NO_ENGINE = "unix:///nonexistent.sock"
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "--chdir=/mnt")
+
+# A mount namespace shows a script another machine (no engine, another distribution), and nobody else.
+other_machine = pytest.mark.skipif(
+    os.geteuid() != 0
+    or not SOCKET.is_socket()
+    or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0,
+    reason="needs root, mount namespaces and an engine at /run/docker.sock",
+)
+
+
+class Terminal:
+    """A shell in a fresh clone, with a Compose project of its own; nothing is started yet."""
+
+    def __init__(self, stack: Stack, tools: Path) -> None:
+        self.stack = stack
+        self.directory = stack.directory
+        self.tools = tools
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SITE_", "COMPOSE_", "DOCKER_"))
+        }
+        self.environment |= {"COMPOSE_PROJECT_NAME": stack.project, **stack.variables}
+        self.environment["PATH"] = f"{tools}:{os.environ['PATH']}"
+
+    def run(
+        self, *command: str | Path, answer: str = "", cwd: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as a person would who answers its question with ``answer``."""
+        return subprocess.run(
+            [str(word) for word in command],
+            cwd=cwd or self.directory,
+            env={**self.environment, **variables},
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    def fake(self, name: str, script: str) -> None:
+        """Put a shell script in the place of a program."""
+        (self.tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.tools / name).chmod(0o755)
+
+    def fake_docker(self, case: str) -> None:
+        """Let ``docker`` fail or lie for the arguments that match a ``case`` of sh, e.g. ``pull*)``."""
+        self.fake("docker", f'case "$*" in {case} ;; esac\nexec {shutil.which("docker")} "$@"')
+
+    def uninstall(self, *names: str) -> None:
+        """Take programs away, fakes too: a PATH of links to all others."""
+        for name in names:
+            (self.tools / name).unlink(missing_ok=True)
+        installed = self.tools.parent / "installed"
+        installed.mkdir()
+        for directory in os.environ["PATH"].split(":"):
+            if Path(directory).is_dir():
+                for program in Path(directory).iterdir():
+                    link = installed / program.name
+                    if program.name not in names and not link.is_symlink():
+                        link.symlink_to(program)
+        self.environment["PATH"] = f"{self.tools}:{installed}"
+
+    def edit(self, name: str, text: str) -> None:
+        """Add a line to a file of the clone."""
+        with (self.directory / name).open("a") as file:
+            file.write(f"{text}\n")
+
+    def containers(self) -> dict[str, str]:
+        """Return the id of every service's container."""
+        found = {}
+        for service in ("init", "app", "nginx"):
+            try:
+                found[service] = str(self.stack.container(service).id)
+            except StackError:
+                continue
+        return found
+
+    def volumes(self) -> set[str]:
+        label = f"{PROJECT_LABEL}={self.stack.project}"
+        return {volume.name for volume in self.stack.engine.volumes.list(filters={"label": label})}
+
+
+@pytest.fixture
+def terminal(
+    make_stack: Callable[..., Stack],
+    project_copy: Path,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+) -> Iterator[Terminal]:
+    (tmp_path / "tools").mkdir()
+    stack = make_stack(directory=project_copy)
+    terminal = Terminal(stack, tmp_path / "tools")
+    # No test installs a package or starts an engine on this machine, whatever a script tries.
+    terminal.fake("dockerd", "echo 'failed to start daemon: no cgroups' >&2; exit 1")
+    terminal.fake(
+        "apt-get",
+        "[ \"$1\" = indextargets ] || { echo 'E: Temporary failure resolving' >&2; exit 100; }",
+    )
+    yield terminal
+    if terminal.volumes():  # Compose makes them first
+        # From the project itself: the test may have broken the copy.
+        discard(Stack(ROOT, stack.project, stack.variables), pytestconfig)
+
+
+def refusal(process: subprocess.CompletedProcess[str]) -> str:
+    """Return the sentence with which a script failed; check that it failed as a script here should."""
+    assert process.returncode == 1, process
+    assert process.stdout == ""
+    assert process.stderr, "it failed without a word"
+    *lines, last = process.stderr.splitlines()
+    match = re.fullmatch(r"scripts/[a-z-]+: (\S.*)", last)
+    assert match, process.stderr
+    assert not [line for line in lines if line.startswith("scripts/")], "said more than once"
+    # What bash and the tools print by themselves is no use to a person.
+    noise = r"scripts/\S+: line \d+:|unbound variable|command not found|\x1b|^[a-z]+: "
+    assert not re.search(noise, process.stderr, re.MULTILINE), process.stderr
+    return match[1]
+
+
+def other_view(mounts: Mapping[str, Path]) -> tuple[str, ...]:
+    """Return what to put before a command so that it sees other files in the place of some."""
+    script = "".join(
+        f"mount --bind {shlex.quote(str(source))} {target} && " for target, source in mounts.items()
+    )
+    return ("unshare", "--mount", "sh", "-c", script + 'exec "$@"', "sh")
+
+
+@pytest.fixture
+def stopped_engine(tmp_path: Path) -> dict[str, Path]:
+    """What the machine looks like when the engine is not running: its socket is there, but dead."""
+    (tmp_path / "log").mkdir()
+    os.mknod(tmp_path / "docker.sock", stat.S_IFSOCK)
+    (tmp_path / "docker.sock").chmod(0o666)
+    # The log of the real engine is not a test's to write.
+    return {str(SOCKET): tmp_path / "docker.sock", "/var/log": tmp_path / "log"}
+
+
+# -- all of them
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help(terminal: Terminal, script: str) -> None:
+    """From any folder, and it does nothing else (in particular, it does not stop the stack)."""
+    terminal.environment["DOCKER_HOST"] = NO_ENGINE
+    # scripts/doctor is Python: it gets the virtual environment that is there, and cannot make one.
+    (terminal.directory / ".venv").symlink_to(ROOT / ".venv")
+    terminal.fake("python3", "exit 1")
+    scripts = terminal.directory / "scripts"
+    for command, folder in (
+        (f"scripts/{script}", terminal.directory),
+        (f"./{script}", scripts),
+        (scripts / script, Path("/")),
+    ):
+        process = terminal.run(command, "--help", cwd=folder)
+        assert (process.returncode, process.stderr) == (0, "")
+        assert f"usage: scripts/{script}" in process.stdout
+        assert not process.stdout.startswith(("#", "\n"))
+        assert "source " not in process.stdout
+
+
+@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"test", "doctor"}))
+def test_unknown_option(terminal: Terminal, script: str) -> None:
+    """(scripts/test hands all it gets to pytest, scripts/doctor to argparse.)"""
+    process = terminal.run(f"scripts/{script}", "--bogus", DOCKER_HOST=NO_ENGINE)
+    sentence = f"I do not know the option '--bogus'; see scripts/{script} --help."
+    assert refusal(process) == sentence
+
+
+# -- up and down
+
+
+def test_up_and_down(terminal: Terminal) -> None:
+    """One stack through all of it, since starting one takes longer than each part."""
+    port = terminal.stack.variables["SITE_PORT"]
+
+    def page() -> int:
+        return requests.get(f"http://localhost:{port}", timeout=5).status_code
+
+    # From nothing.
+    process = terminal.run("scripts/up")
+    assert process.returncode == 0, process.stderr
+    assert f"The site is up: http://localhost:{port}\n" in process.stdout
+    assert f"http://localhost:{port}/admin/\n" in process.stdout
+    assert re.fullmatch(
+        r"  Building the images … done \(\d+ s\)\n"
+        r"  Starting init, app and nginx … done \(\d+ s\)\n",
+        process.stderr,
+    )
+    assert page() == 200
+
+    # Again, at a terminal: nothing is made anew.
+    before = terminal.containers()
+    assert sorted(before) == ["app", "init", "nginx"]
+    command = ("script", "--quiet", "--return", "--command", "scripts/up", "/dev/null")
+    process = terminal.run(*command)
+    assert process.returncode == 0, process.stdout
+    assert f"\nThe site is up: http://localhost:{port}\n" in process.stdout
+    assert terminal.containers() == before
+
+    # A setting that init refuses: the site goes on as it was.
+    before = terminal.containers()
+    terminal.edit(".env", "SITE_WORKERS=many")
+    assert refusal(terminal.run("scripts/up")) == (
+        "init refuses the change, and the site goes on as it was:"
+        " init: SITE_WORKERS is wrong: 'many' is not a whole number from 1 to 24."
+    )
+    (terminal.directory / ".env").unlink()
+    assert terminal.containers() == before
+    assert page() == 200
+
+    # On all addresses: the port is taken, but by ourselves.
+    process = terminal.run("scripts/up", SITE_BIND="0.0.0.0")
+    assert process.returncode == 0, process.stderr
+    assert page() == 200
+
+    # Data is deleted only for a clear yes.
+    before, volumes = terminal.containers(), terminal.volumes()
+    assert len(volumes) == 5
+    for answer in ("no\n", "y\n", "\n", ""):
+        process = terminal.run("scripts/down", "--volumes", answer=answer)
+        assert "deletes the database, all uploads and the secret key" in process.stderr
+        assert refusal(process).startswith("nothing was stopped or deleted")
+    assert terminal.containers() == before
+    assert page() == 200
+
+    process = terminal.run("scripts/down")
+    assert process.returncode == 0, process.stderr
+    assert terminal.containers() == {}
+    assert terminal.volumes() == volumes
+
+    # Nothing to stop is not an error.
+    assert terminal.run("scripts/down").returncode == 0
+
+    process = terminal.run("scripts/down", "--volumes", answer="yes\n")
+    assert process.returncode == 0, process.stderr
+    assert terminal.volumes() == set()
+
+
+# -- up, when it cannot
+
+
+def test_a_taken_port(terminal: Terminal) -> None:
+    port = terminal.stack.variables["SITE_PORT"]
+    with socket.create_server(("127.0.0.1", int(port))):
+        sentence = refusal(terminal.run("scripts/up"))
+    assert sentence == (
+        f"port {port} on 127.0.0.1 is already taken by another program:"
+        " stop that, or choose another with SITE_PORT=… in .env."
+    )
+    assert terminal.containers() == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("SITE_BIND=everywhere", "Invalid ip address: everywhere"),
+        ("SITE_PORT=http", "Invalid hostPort: http"),
+        ("SITE WORKERS=4", "key cannot contain a space"),
+    ],
+)
+def test_settings_that_compose_refuses(terminal: Terminal, line: str, reason: str) -> None:
+    if line.startswith("SITE_PORT"):
+        del terminal.environment["SITE_PORT"]
+    terminal.edit(".env", line)
+    sentence = refusal(terminal.run("scripts/up"))
+    assert sentence.startswith("compose.yaml does not work with these settings: ")
+    assert reason in sentence
+
+
+def test_a_typo_in_the_environment(terminal: Terminal) -> None:
+    sentence = refusal(terminal.run("scripts/up", SITE_WORKER="3"))
+    assert sentence == (
+        "the environment has SITE_WORKER, which is not a setting; .env.example lists them all."
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("SITE_WORKER=3", "SITE_WORKER is not a setting; .env.example lists them all."),
+        ("SITE_DEBUG=maybe", "SITE_DEBUG is wrong: Not a valid boolean."),
+    ],
+)
+def test_settings_that_init_refuses(terminal: Terminal, line: str, reason: str) -> None:
+    terminal.edit(".env", line)
+    process = terminal.run("scripts/up")
+    assert refusal(process) == (
+        f'the service "init" failed, so the site was not started: init: {reason}'
+    )
+    assert f"\n    | init: {reason}\n" in process.stderr
+
+
+def test_a_dockerfile_with_an_error(terminal: Terminal) -> None:
+    terminal.edit("Dockerfile.app", "RUNN true")
+    process = terminal.run("scripts/up")
+    assert refusal(process) == "the images could not be built: the lines above say why."
+    assert "unknown instruction: RUNN" in process.stderr
+
+
+def test_a_package_that_is_not_what_was_locked(terminal: Terminal) -> None:
+    requirements = terminal.directory / "mysite" / "requirements.txt"
+    requirements.write_text(re.sub(r"sha256:.{8}", "sha256:00000000", requirements.read_text()))
+    process = terminal.run("scripts/up")
+    assert refusal(process) == "the images could not be built: the lines above say why."
+    assert "Hash mismatch" in process.stderr
+
+
+def test_a_site_that_does_not_compile(terminal: Terminal) -> None:
+    terminal.edit("mysite/mysite/urls.py", "def (")
+    process = terminal.run("scripts/up")
+    assert refusal(process) == "the images could not be built: the lines above say why."
+    assert 'File "/app/mysite/urls.py"' in process.stderr
+    assert "SyntaxError" in process.stderr
+
+
+def test_a_site_that_fails_its_checks(terminal: Terminal) -> None:
+    terminal.edit("mysite/mysite/urls.py", "import not_installed")
+    process = terminal.run("scripts/up")
+    assert refusal(process) == (
+        'the service "init" failed, so the site was not started:'
+        " ModuleNotFoundError: No module named 'not_installed'"
+    )
+    assert '    |   File "/app/mysite/urls.py"' in process.stderr
+
+
+def test_a_site_that_does_not_start(terminal: Terminal) -> None:
+    """init has nothing against it; uWSGI cannot load it, again and again."""
+    terminal.edit("mysite/mysite/wsgi.py", "raise RuntimeError('broken on purpose')")
+    process = terminal.run("scripts/up")
+    assert re.fullmatch(
+        r'the service "app" did not become healthy \([a-z0-9, ]+\):'
+        " the lines above, from its log, say why.",
+        refusal(process),
+    )
+    assert "    | RuntimeError: broken on purpose\n" in process.stderr
+
+
+def test_a_page_that_fails(terminal: Terminal) -> None:
+    """All parts are healthy; only a visitor notices."""
+    broken = "def landing(request): raise RuntimeError('broken on purpose')"
+    terminal.edit("mysite/welcome/views.py", broken)
+    process = terminal.run("scripts/up")
+    assert refusal(process) == (
+        "the services are healthy, but the page is not there (answer: 500):"
+        " the lines above, from the logs of app and nginx, say why."
+    )
+    assert "RuntimeError: broken on purpose" in process.stderr
+    assert '"status":500' in process.stderr
+
+
+def test_no_space_left(terminal: Terminal) -> None:
+    terminal.fake("df", "echo Avail; echo 1500M")
+    sentence = refusal(terminal.run("scripts/up"))
+    assert sentence.startswith("only 1500 MB are free where Docker keeps its images")
+
+
+def test_space_that_cannot_be_measured(terminal: Terminal) -> None:
+    """The engine's folder is on another machine (DOCKER_HOST) or in a virtual one: go on."""
+    terminal.fake("df", "echo 'df: /var/lib/docker: No such file or directory' >&2; exit 1")
+    terminal.edit("Dockerfile.app", "RUNN true")
+    assert refusal(terminal.run("scripts/up")).startswith("the images could not be built")
+
+
+# -- the base image, where no registry answers
+
+NO_REGISTRY = """
+    "image inspect "*) echo "Error: No such image" >&2; exit 1 ;;
+    "pull "*) echo "Error: dial tcp: lookup registry.example: no such host" >&2; exit 1 ;;
+    "import "*) echo "must not happen" >&2; exit 1
+"""
+
+
+def test_no_registry_and_no_mmdebstrap(terminal: Terminal) -> None:
+    terminal.fake_docker(NO_REGISTRY)
+    terminal.uninstall("mmdebstrap")
+    process = terminal.run("scripts/up", "--no-install")
+    assert "Pulling it … no registry answers (Error: dial tcp: lookup" in process.stderr
+    assert re.match(
+        "no image registry answers, and .* pull debian:trixie-slim on a machine that can, and"
+        ' bring it here with "docker save" and "docker load".',
+        refusal(process),
+    )
+
+
+def test_no_registry_and_no_archive(terminal: Terminal) -> None:
+    terminal.fake_docker(NO_REGISTRY)
+    terminal.fake("mmdebstrap", "echo 'E: Could not resolve host' >&2; exit 25")
+    process = terminal.run("scripts/up")
+    assert refusal(process) == (
+        "the base image could not be made from the Debian archive: the lines above say why."
+    )
+    assert "    | E: Could not resolve host\n" in process.stderr
+
+
+@other_machine
+def test_no_registry_and_no_package_lists(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
+    view = other_view({"/etc/os-release": tmp_path / "os-release"})
+    terminal.fake_docker(NO_REGISTRY)
+    terminal.uninstall("mmdebstrap")
+    process = terminal.run(*view, "scripts/up")
+    assert refusal(process) == (
+        "the package lists could not be read: check the network and /etc/apt, then run this again."
+    )
+    assert "    | E: Temporary failure resolving\n" in process.stderr
+
+
+# -- the engine
+
+
+@pytest.mark.parametrize("script", ["up", "test"])
+def test_no_engine_at_docker_host(terminal: Terminal, script: str) -> None:
+    assert refusal(terminal.run(f"scripts/{script}", DOCKER_HOST=NO_ENGINE)) == (
+        f"no Docker engine answers at DOCKER_HOST={NO_ENGINE}: start it, or unset DOCKER_HOST."
+    )
+
+
+def test_down_without_an_engine(terminal: Terminal) -> None:
+    sentence = refusal(terminal.run("scripts/down", "--volumes", DOCKER_HOST=NO_ENGINE))
+    assert sentence.startswith("no Docker engine answers, so nothing was stopped: ")
+    assert NO_ENGINE in sentence
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ('"version --format "*) echo 1.41; exit', "the Docker engine is too old (API 1.41, "),
+        ('"compose version "*) echo v2.20.3; exit', "Docker Compose is too old (v2.20.3, "),
+        ('"compose "*) echo "docker: unknown command" >&2; exit 1', "there is no Docker engine "),
+    ],
+    ids=["engine", "Compose", "no Compose"],
+)
+def test_an_engine_that_is_too_old(terminal: Terminal, case: str, reason: str) -> None:
+    """Compose v1 comes with an engine that is too old, too: that one is not ours to replace."""
+    terminal.fake_docker(case)
+    sentence = refusal(terminal.run("scripts/up", "--no-install"))
+    assert sentence.startswith(reason)
+    assert "install Docker Engine 25 or later with its Compose plugin" in sentence
+
+
+@other_machine
+def test_an_engine_that_one_may_not_use(terminal: Terminal) -> None:
+    """As the user nobody, who cannot reach pytest's folder: the clone is also seen at /mnt."""
+    terminal.environment["HOME"] = "/nonexistent"
+    view = other_view({"/mnt": terminal.directory})
+    assert refusal(terminal.run(*view, *AS_NOBODY, "scripts/up")) == (
+        "the Docker engine is running but nobody may not use it:"
+        ' run this as root, or add yourself to the group "docker" and log in again.'
+    )
+    assert "permission denied" in refusal(terminal.run(*view, *AS_NOBODY, "scripts/down"))
+
+
+@other_machine
+@pytest.mark.parametrize("system", ["ID=debian\nVERSION_CODENAME=bookworm", "ID=fedora"])
+def test_a_stopped_engine(
+    terminal: Terminal, stopped_engine: dict[str, Path], tmp_path: Path, system: str
+) -> None:
+    (tmp_path / "os-release").write_text(system)
+    view = {**stopped_engine, "/etc/os-release": tmp_path / "os-release"}
+    assert refusal(terminal.run(*other_view(view), "scripts/up", "--no-install")) == (
+        "the Docker engine is installed but not running, and --no-install was given:"
+        " start it, then run this again."
+    )
+    # What "sudo docker login" leaves in a home is no reason to speak of permissions.
+    (terminal.directory / ".docker").mkdir()
+    (terminal.directory / ".docker" / "config.json").touch(mode=0o600)
+    terminal.environment["HOME"] = "/mnt"
+    view["/mnt"] = terminal.directory
+    assert refusal(terminal.run(*other_view(view), *AS_NOBODY, "scripts/up")) == (
+        "the Docker engine is installed but not running: start it as root, then run this again."
+    )
+
+
+@other_machine
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd starts the engine here")
+def test_an_engine_that_does_not_start(terminal: Terminal, stopped_engine: dict[str, Path]) -> None:
+    started = time.monotonic()
+    process = terminal.run(*other_view(stopped_engine), "scripts/up")
+    assert time.monotonic() - started < 10, "it waited for an engine that had given up"
+    assert refusal(process) == (
+        "the Docker engine does not start: the lines above, from /var/log/dockerd.log, say why."
+    )
+    assert "    | failed to start daemon: no cgroups\n" in process.stderr
+
+
+@pytest.fixture
+def bare_machine(
+    terminal: Terminal, stopped_engine: dict[str, Path], tmp_path: Path
+) -> Callable[[str], tuple[str, ...]]:
+    """Return a function that gives the view of a machine with no engine, of a distribution."""
+    terminal.uninstall("dockerd")
+    (tmp_path / "apt").mkdir()
+    for folder in ("sources.list.d", "preferences.d"):
+        (tmp_path / "apt" / folder).mkdir()
+
+    def view(system: str) -> tuple[str, ...]:
+        (tmp_path / "os-release").write_text(system)
+        files = {"/etc/os-release": tmp_path / "os-release", "/etc/apt": tmp_path / "apt"}
+        return other_view({**stopped_engine, **files})
+
+    return view
+
+
+@other_machine
+@pytest.mark.parametrize(
+    ("system", "packages"),
+    [
+        ("ID=debian\nVERSION_CODENAME=bookworm", "docker.io docker-cli docker-compose"),
+        ("ID=debian\nVERSION_CODENAME=trixie", "docker.io docker-cli docker-compose"),
+        ("ID=ubuntu\nVERSION_CODENAME=noble", "docker.io docker-compose-v2"),
+    ],
+    ids=["Debian 12", "Debian 13", "Ubuntu"],
+)
+def test_an_engine_to_install(
+    terminal: Terminal,
+    bare_machine: Callable[[str], tuple[str, ...]],
+    tmp_path: Path,
+    system: str,
+    packages: str,
+) -> None:
+    """It says what it would do; it does not when told not to, and says so when it cannot."""
+    view = bare_machine(system)
+    process = terminal.run(*view, "scripts/up", "--no-install")
+    assert refusal(process).startswith(
+        "there is no Docker engine with Compose v2 here and --no-install was given: install Docker"
+    )
+    announced = f"These packages of the distribution would be installed: {packages}"
+    assert announced in process.stderr
+    assert ("Debian 12 has no Compose v2" in process.stderr) == ("bookworm" in system)
+    assert not [path for path in (tmp_path / "apt").rglob("*") if path.is_file()]
+
+    terminal.fake("df", "echo Avail; echo 2900M")
+    process = terminal.run(*view, "scripts/up")
+    assert refusal(process).startswith("only 2900 MB are free under /var/lib")
+    assert announced in process.stderr
+    terminal.fake("df", "echo Avail; echo 9000M")
+
+    if "bookworm" not in system:
+        assert refusal(terminal.run(*view, "scripts/up")).startswith(
+            "the package lists could not be read: check the network and /etc/apt"
+        )
+    assert not [path for path in (tmp_path / "apt").rglob("*") if path.is_file()]
+
+
+@other_machine
+def test_a_distribution_we_do_not_know(
+    terminal: Terminal, bare_machine: Callable[[str], tuple[str, ...]]
+) -> None:
+    assert refusal(terminal.run(*bare_machine("ID=fedora"), "scripts/up")) == (
+        "there is no Docker engine with Compose v2 here, and I only know how to install one on"
+        " Debian 12 or later and on Ubuntu: install Docker Engine 25 or later with its Compose"
+        ' plugin (Docker\'s documentation: "Install Docker Engine").'
+    )
+
+
+# -- the harness's own tools
+
+
+def test_a_python_that_is_too_old(terminal: Terminal) -> None:
+    real = shutil.which("python3")
+    terminal.fake("python3", f'exec {real} -c "import sys; sys.version_info = (3, 10, 9); $2"')
+    assert refusal(terminal.run("scripts/venv")) == (
+        'the tests need Python 3.11 or later as "python3": install it, then run this again.'
+    )
+
+
+def test_no_uv_to_lock_with(terminal: Terminal) -> None:
+    terminal.uninstall("uv")
+    assert refusal(terminal.run("scripts/lock")) == (
+        'uv is not here: install it with "pip install uv".'
+    )
