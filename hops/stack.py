@@ -69,6 +69,23 @@ class Stack:
         self.project = project
         self.variables = dict(variables or {})
 
+    @classmethod
+    def of(cls, directory: Path) -> "Stack":
+        """
+        Return the stack of a directory, under the name that Compose gives it there.
+
+        Raise ``StackError`` with Compose's own words when it cannot read its files.
+        """
+        process = subprocess.run(
+            ["docker", "compose", "config", "--format", "json"],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+        )
+        if process.returncode:
+            raise StackError(f"Compose cannot read {directory}: {process.stderr.strip()}")
+        return cls(directory, json.loads(process.stdout)["name"])
+
     def __repr__(self) -> str:
         return f"<Stack {self.project}>"
 
@@ -121,25 +138,46 @@ class Stack:
         port = self.compose("port", "nginx", "8080").stdout.strip().rsplit(":", 1)[1]
         return f"http://localhost:{port}"
 
+    def published(self, service: str) -> list[tuple[str, str]]:
+        """Return address and port on this machine for each published port of a running service."""
+        ports = self.container(service).attrs["NetworkSettings"]["Ports"] or {}
+        return [
+            (item["HostIp"], item["HostPort"]) for items in ports.values() for item in items or []
+        ]
+
+    def volume(self, service: str, path: str) -> str:
+        """Return the name of the volume that a service mounts at a path, empty when it mounts none."""
+        mounts = self.container(service).attrs["Mounts"]
+        found = [mount for mount in mounts if path.startswith(mount["Destination"])]
+        return str(found[0].get("Name", "")) if found else ""
+
     # -- one service
 
     def container(self, service: str) -> Container:
         """Return the container of a service, also a stopped one; raise ``StackError`` with none."""
-        labels = [f"{PROJECT_LABEL}={self.project}", f"{SERVICE_LABEL}={service}"]
+        labels = [
+            f"{PROJECT_LABEL}={self.project}",
+            f"{SERVICE_LABEL}={service}",
+            "com.docker.compose.oneoff=False",  # not one of `docker compose run`
+        ]
         found = self.engine.containers.list(all=True, filters={"label": labels})
         if not found:
             raise StackError(f"the service {service!r} of {self.project} has no container")
         return found[0]
 
-    def exec(self, service: str, *command: str, user: str = "") -> Output:
+    def exec(self, service: str, *command: str, user: str = "", privileged: bool = False) -> Output:
         """
         Run a command in a service's container and return what it left.
 
-        ``user`` is a numeric ``uid:gid``; without it, the container's own.
+        ``user`` is a numeric ``uid:gid``; without it, the container's own. ``privileged`` gives the
+        command the capabilities that the container itself lacks: root without them sees no more
+        than anybody else.
         """
         # Two steps instead of the SDK's exec_run, whose types do not tell stdout from stderr.
         api = self.engine.api
-        started = api.exec_create(self.container(service).id, list(command), user=user)["Id"]
+        started = api.exec_create(
+            self.container(service).id, list(command), user=user, privileged=privileged
+        )["Id"]
         out, err = api.exec_start(started, demux=True)
         code: int = api.exec_inspect(started)["ExitCode"]
         return Output(code, (out or b"").decode(), (err or b"").decode())

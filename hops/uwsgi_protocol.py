@@ -101,7 +101,9 @@ def main() -> None:
         if function == "ping":
             result: object = ping(*arguments)
         else:
-            response = request(*arguments)
+            address, variables, *rest = arguments
+            body, *timeout = rest or [""]
+            response = request(address, variables, body.encode(), *timeout)
             result = [response.status, response.headers, response.body.decode("latin-1")]
     except (OSError, ValueError) as error:
         result = {"error": f"{type(error).__name__}: {error}"}

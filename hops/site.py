@@ -1,0 +1,210 @@
+"""
+The site behind the chain, as far as it can be seen: what the hops judge, looked up once.
+
+Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+"""
+
+import json
+import re
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+
+from hops import inside, nginx_config
+from hops.stack import Stack, StackError
+
+TIMEOUT = 3  # seconds for an answer of a healthy stack
+
+# An address for which nginx asks nobody: it exists in no site.
+NOWHERE = "/static/doctor-asks-for-nothing"
+
+
+class State(NamedTuple):
+    """What the engine says of a service's container."""
+
+    status: str  # "missing", "created", "running", "restarting", "exited", …
+    exit_code: int
+    health: str  # "healthy", "unhealthy", "starting", "" without a health check
+    restarts: int
+    out_of_memory: bool
+    started: str
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+    def __str__(self) -> str:
+        words = [self.status]
+        if not self.running and self.status != "missing":
+            words.append(f"exit code {self.exit_code}")
+        if self.out_of_memory:
+            words.append("out of memory")
+        if self.restarts:
+            words.append(f"restarted {self.restarts} times")
+        return ", ".join(words + ([self.health] if self.health else []))
+
+
+class Site:
+    """A stack under diagnosis; ``nginx``, ``app`` and ``init`` are the names of its services."""
+
+    def __init__(
+        self, stack: Stack, nginx: str = "nginx", app: str = "app", init: str = "init"
+    ) -> None:
+        self.stack = stack
+        self.nginx = nginx
+        self.app = app
+        self.init = init
+        self.silent = False
+        self.client = requests.Session()
+        self.client.trust_env = False  # a proxy for the internet has no part in this chain
+
+    # -- containers
+
+    def state(self, service: str) -> State:
+        """Return what the engine says of a service; ``missing`` when it has no container."""
+        try:
+            attributes = self.stack.container(service).attrs
+        except StackError:
+            return State("missing", 0, "", 0, False, "")
+        state = attributes["State"]
+        return State(
+            state["Status"],
+            state["ExitCode"],
+            (state.get("Health") or {}).get("Status", ""),
+            attributes["RestartCount"],
+            state["OOMKilled"],
+            state["StartedAt"],
+        )
+
+    def last_lines(self, service: str, pattern: str = "", count: int = 3) -> tuple[str, ...]:
+        """Return the last lines of a service's log since it started that match a pattern."""
+        try:
+            lines = self.stack.logs(service).splitlines()
+        except StackError:
+            return ()
+        return tuple([line for line in lines if line and re.search(pattern, line)][-count:])
+
+    # -- nginx
+
+    @cached_property
+    def config(self) -> nginx_config.Directive:
+        """The configuration on nginx's disk; raise ``StackError`` when nginx refuses it."""
+        try:
+            return nginx_config.parse(self.stack.run(self.nginx, "nginx", "-T"))
+        except ValueError as error:
+            raise StackError(str(error)) from None
+
+    @cached_property
+    def server(self) -> nginx_config.Directive:
+        """The server block that passes requests to the app; raise ``StackError`` with none."""
+        for server in self.config.find("server"):
+            if next(server.find("uwsgi_pass"), None):
+                return server
+        raise StackError("no server block of nginx has a uwsgi_pass")
+
+    @cached_property
+    def upstream(self) -> str:
+        """The address of uwsgi_pass, e.g. ``unix:/run/uwsgi/mysite.sock``."""
+        return next(self.server.find("uwsgi_pass")).words[1]
+
+    @cached_property
+    def socket(self) -> str:
+        """The path of the Unix socket in nginx's container."""
+        if not self.upstream.startswith("unix:"):
+            raise StackError(f"uwsgi_pass {self.upstream} is not a Unix socket")
+        return self.upstream.removeprefix("unix:").rstrip(":")
+
+    @cached_property
+    def host(self) -> str:
+        """A name under which the site is served: the first of server_name."""
+        names = self.server.get("server_name")
+        return names.words[1] if names else "localhost"
+
+    @cached_property
+    def nginx_identity(self) -> str:
+        """``uid:gid`` of nginx's workers, which are the ones that connect and read files."""
+        show = "cat /proc/[0-9]*/status"
+        status = self.stack.run(self.nginx, "sh", "-c", show)
+        found = re.findall(
+            r"^Name:\s*nginx$.*?^PPid:\s*(\d+)$.*?^Uid:\s*\d+\s+(\d+).*?^Gid:\s*\d+\s+(\d+)",
+            status,
+            re.MULTILINE | re.DOTALL,
+        )
+        workers = [(uid, gid) for parent, uid, gid in found if parent != "0"]
+        if not workers:
+            raise StackError("nginx has no worker process")
+        return ":".join(workers[0])
+
+    @cached_property
+    def address(self) -> str:
+        """Where nginx is published on this machine, e.g. ``http://127.0.0.1:8000``."""
+        published = self.stack.published(self.nginx)
+        if not published:
+            raise StackError(f"{self.nginx} has no published port through which it could be asked")
+        host, port = published[0]
+        everywhere = host in ("", "0.0.0.0", "::")  # noqa: S104 # seen, not bound
+        return f"http://{'127.0.0.1' if everywhere else host}:{port}"
+
+    @cached_property
+    def host_header(self) -> str:
+        """The Host of a request as a visitor sends it; ``localhost`` while nginx cannot be asked."""
+        try:
+            return f"{self.host}:{urlsplit(self.address).port}"
+        except StackError:
+            return "localhost"
+
+    def get(self, path: str) -> requests.Response:
+        """
+        Ask nginx, through the published port and for the site's host; follow no redirect.
+
+        Raise ``requests.Timeout`` after ``TIMEOUT`` seconds. Once ``NOWHERE`` was not answered, for
+        which nginx needs nobody else, it is raised at once: one hop that waits is enough.
+        """
+        if self.silent:
+            raise requests.Timeout("nginx does not answer")
+        try:
+            return self.client.get(
+                self.address + path,
+                headers={"Host": self.host_header},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            )
+        except requests.Timeout:
+            self.silent = path == NOWHERE
+            raise
+
+    def why_not(self, right: str, path: str) -> tuple[str, str]:
+        """
+        Return the place that denies nginx's workers a right ("r" or "w") to a path, and its mode.
+
+        A directory on the way that they may not enter comes before the path itself.
+        """
+        for place in [*reversed(PurePosixPath(path).parents), PurePosixPath(path)]:
+            needed = f"-{right}" if str(place) == path else "-x"
+            test = ("test", needed, str(place))
+            if self.stack.exec(self.nginx, *test, user=self.nginx_identity).code:
+                command = ("stat", "-c", "mode %a, owner %u:%g", str(place))
+                seen = self.stack.exec(self.nginx, *command, user="0", privileged=True)
+                return str(place), (seen.out or seen.err).strip()
+        return "", ""
+
+    # -- the app
+
+    @cached_property
+    def inside(self) -> dict[str, Any]:
+        """What ``hops.inside`` reports from the app container."""
+        source = Path(inside.__file__).read_text()
+        report: dict[str, Any] = json.loads(
+            self.stack.run(self.app, "python3", "-c", source, self.host)
+        )
+        return report
+
+    def report(self, part: str) -> dict[str, Any]:
+        """Return one part of ``inside``; raise ``StackError`` when it could not be had."""
+        found: dict[str, Any] = self.inside.get(part, {"error": "the site cannot be loaded"})
+        if "error" in found:
+            raise StackError(f"{part}: {found['error']}")
+        return found

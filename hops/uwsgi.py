@@ -1,0 +1,54 @@
+"""Hop `uwsgi`: does the app run, does it speak the protocol, and does a worker take a request?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from hops.causes import broken
+from hops.finding import Finding, ok, unknown
+from hops.site import TIMEOUT, Site, State
+from hops.stack import StackError
+
+NOT_LOADED = r"GAME OVER|^\w*(?:Error|Exception|ImproperlyConfigured)\b|strict-mode|getopt|cannot open shared"
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """Yield what is wrong with uWSGI; sends one ping and one request, without nginx."""
+    state = site.state(site.app)
+    if not state.running or (state.restarts and state.health != "healthy"):
+        yield _not_running(site, state)
+        return
+    try:
+        if site.stack.uwsgi("ping", site.socket) is not True:
+            yield unknown("uwsgi", "the answer to a ping is not the one of uWSGI")
+            return
+        answer: Any = site.stack.uwsgi(
+            "request", site.socket, {"HTTP_HOST": site.host_header}, "", TIMEOUT
+        )
+    except StackError as error:
+        if "timed out" in str(error) or "Timeout" in str(error):
+            yield broken(
+                "workers-do-not-answer", str(error), *site.last_lines(site.app), seconds=TIMEOUT
+            )
+        else:
+            yield unknown(
+                "uwsgi", f"the socket cannot be used from the app's own container: {error}"
+            )
+        return
+    yield ok("uwsgi", f"it answers a ping, and a worker answers a request ({answer[0]})")
+
+
+def _not_running(site: Site, state: State) -> Finding:
+    """Return why the app does not run: init, the engine or its own log say so."""
+    init = site.state(site.init)
+    if state.status == "created" and init.exit_code:
+        error = (site.last_lines(site.init, count=1) or ("",))[0]
+        return broken(
+            "init-failed", *site.last_lines(site.init), error=error.removeprefix("init: ")
+        )
+    if state.out_of_memory:
+        return broken("app-out-of-memory", str(state), *site.last_lines(site.app, "DAMN|memory"))
+    reasons = site.last_lines(site.app, NOT_LOADED)
+    if state.restarts and reasons:
+        error = next((line for line in reasons if "GAME OVER" not in line), reasons[-1])
+        return broken("app-not-loaded", *reasons, error=error)
+    return broken("app-not-running", *site.last_lines(site.app), state=state)

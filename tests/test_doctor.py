@@ -1,0 +1,436 @@
+"""The doctor: each fault is made for real in a running stack, named, mended, and gone."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import pytest
+import requests
+
+from hops import report
+from hops.__main__ import causes_table
+from hops.causes import CAUSES
+from hops.diagnosis import diagnose
+from hops.finding import HOPS, Finding, Verdict
+from hops.site import Site
+from hops.stack import Stack, StackError
+from tests.conftest import ROOT, discard
+from tests.people import create_user, log_in, png, upload
+
+# The socket of the app, a style sheet that every Django has, and a picture.
+SOCKET = "/run/uwsgi/mysite.sock"
+CSS = "/srv/static/admin/css/base.*.css"
+PICTURE = "/srv/media/public/images/picture.png"
+WORKERS = "$(cat /proc/1/task/1/children)"
+
+
+class Fault(NamedTuple):
+    """How to break a stack, and how to mend it: a shell command in the container of a service."""
+
+    service: str
+    break_it: str
+    mend_it: str
+
+
+def sql(statement: str) -> str:
+    """Return a command that runs a statement on the database, past Django."""
+    return f'python3 -c "import sqlite3; c = sqlite3.connect(\'/srv/data/db.sqlite3\'); c.execute(\\"{statement}\\"); c.commit()"'
+
+
+RENAME = "ALTER TABLE {0} RENAME TO {1}"
+
+# By cause. A fault in the service "init" is made with `docker compose run`: only it may write there.
+FAULTS = {
+    "nginx-config-invalid": Fault(
+        "nginx",
+        "cp /run/nginx/settings.conf /run/nginx/saved; echo 'uwsgi_pas x;' >>/run/nginx/settings.conf",
+        "mv /run/nginx/saved /run/nginx/settings.conf",
+    ),
+    "nginx-does-not-answer": Fault("nginx", f"kill -STOP {WORKERS}", f"kill -CONT {WORKERS}"),
+    "nginx-temp-unwritable": Fault(
+        "nginx", "chmod 500 /var/cache/nginx/client", "chmod 700 /var/cache/nginx/client"
+    ),
+    "static-missing": Fault("init", f"rm {CSS}", "python3 /uwsgi/init.py"),
+    "static-permission-denied": Fault(
+        "init", "chmod 700 /srv/static/admin", "chmod 2750 /srv/static/admin"
+    ),
+    "static-stale": Fault("init", f"echo '/* older */' | tee {CSS}", "python3 /uwsgi/init.py"),
+    "static-wrong-type": Fault(
+        "nginx",
+        "cp /run/nginx/settings.conf /run/nginx/saved;"
+        "echo 'types { text/plain css; }' >>/run/nginx/settings.conf; nginx -s reload",
+        "mv /run/nginx/saved /run/nginx/settings.conf; nginx -s reload",
+    ),
+    "media-permission-denied": Fault("app", f"chmod 600 {PICTURE}", f"chmod 640 {PICTURE}"),
+    "media-not-writable": Fault(
+        "app", "chmod 0550 /srv/media/public", "chmod 2750 /srv/media/public"
+    ),
+    "socket-missing": Fault("app", f"mv {SOCKET} {SOCKET}.away", f"mv {SOCKET}.away {SOCKET}"),
+    "socket-stale": Fault(
+        "app",
+        f"mv {SOCKET} {SOCKET}.away;"
+        f"python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"{SOCKET}\")';"
+        f"chmod 660 {SOCKET}",
+        f"mv {SOCKET}.away {SOCKET}",
+    ),
+    "socket-is-a-file": Fault(
+        "app", f"mv {SOCKET} {SOCKET}.away; touch {SOCKET}", f"mv {SOCKET}.away {SOCKET}"
+    ),
+    "socket-mode": Fault("app", f"chmod 600 {SOCKET}", f"chmod 660 {SOCKET}"),
+    "socket-directory-private": Fault("app", "chmod 2700 /run/uwsgi", "chmod 2750 /run/uwsgi"),
+    "workers-do-not-answer": Fault("app", f"kill -STOP {WORKERS}", f"kill -CONT {WORKERS}"),
+    "settings-broken": Fault(
+        "app", "mv /srv/data/secret_key /srv/data/away", "mv /srv/data/away /srv/data/secret_key"
+    ),
+    "page-raises": Fault(
+        "app",
+        sql("UPDATE welcome_upload SET image = ''"),
+        sql("UPDATE welcome_upload SET image = 'images/picture.png'"),
+    ),
+    "migrations-missing": Fault(
+        "app",
+        sql("UPDATE django_migrations SET app = '-welcome' WHERE app = 'welcome'"),
+        sql("UPDATE django_migrations SET app = 'welcome' WHERE app = '-welcome'"),
+    ),
+    "tables-missing": Fault(
+        "app",
+        sql("ALTER TABLE welcome_upload RENAME TO away"),
+        sql("ALTER TABLE away RENAME TO welcome_upload"),
+    ),
+    "database-missing": Fault(
+        "app",
+        # Read-only too: the next health check would make an empty one.
+        "cd /srv/data; mkdir saved; mv db.sqlite3* saved; chmod 500 .",
+        "cd /srv/data; chmod 700 .; mv saved/* .; rmdir saved",
+    ),
+    "database-not-writable": Fault(
+        "app", "chmod 440 /srv/data/db.sqlite3", "chmod 640 /srv/data/db.sqlite3"
+    ),
+    "database-damaged": Fault(
+        "app",
+        "cd /srv/data; mkdir saved; mv db.sqlite3* saved; seq 9999 >db.sqlite3",
+        "cd /srv/data; rm db.sqlite3*; mv saved/* .; rmdir saved",
+    ),
+}
+
+
+def act(stack: Stack, service: str, command: str) -> None:
+    if service == "init":
+        stack.compose("run", "--rm", "--no-deps", "init", "bash", "-c", command)
+    else:
+        stack.run(service, "bash", "-c", command)
+
+
+def first_broken(findings: list[Finding]) -> Finding:
+    """Return what the doctor names first."""
+    broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
+    assert broken, "\n".join(map(str, findings))
+    return broken[0]
+
+
+def assert_healthy(stack: Stack) -> bool:
+    """Return true; fail with the doctor's summary when a hop does not work."""
+    findings = list(diagnose(Site(stack)))
+    assert report.exit_status(findings) == 0, report.summary(findings)
+    assert [finding.hop for finding in findings] == list(HOPS)
+    return True
+
+
+def wait_until_healthy(stack: Stack) -> None:
+    """Wait as long as a mended stack may need: a health check, a queue that empties."""
+
+    def healthy() -> bool:
+        return report.exit_status(list(diagnose(Site(stack)))) == 0
+
+    with contextlib.suppress(StackError):
+        stack.wait("the stack is healthy again", healthy, 20)
+    assert_healthy(stack)
+
+
+def wait_for(stack: Stack, cause: str, alive: str = "nginx") -> Finding:
+    """Return the finding once the doctor names this cause first; a container may need a moment."""
+
+    def named() -> Finding | None:
+        broken = [f for f in diagnose(Site(stack)) if f.verdict is Verdict.BROKEN]
+        return broken[0] if broken and broken[0].cause == cause else None
+
+    return stack.wait(f"the doctor names {cause}", named, 20, alive)
+
+
+@pytest.fixture(scope="module")
+def patient(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
+    """A stack to break and to mend, with one upload; its log is not watched."""
+    stack = make_stack()
+    try:
+        stack.up("--no-build")
+        create_user(stack, "admin")
+        upload(stack, log_in(stack, "admin"), "picture", ("picture.png", png(), "image/png"))
+        yield stack
+    finally:
+        discard(stack, pytestconfig)
+
+
+def test_a_healthy_stack_is_healthy(patient: Stack) -> None:
+    assert_healthy(patient)
+
+
+@pytest.mark.parametrize("cause", FAULTS)
+def test_a_fault_is_named_and_gone_when_mended(patient: Stack, cause: str) -> None:
+    service, break_it, mend_it = FAULTS[cause]
+    act(patient, service, break_it)
+    try:
+        started = time.monotonic()
+        found = first_broken(list(diagnose(Site(patient))))
+        assert time.monotonic() - started < 20
+        assert (found.hop, found.cause) == (CAUSES[cause].hop, cause), found
+        assert found.fix
+    finally:
+        act(patient, service, mend_it)
+    wait_until_healthy(patient)
+
+
+def test_the_write_lock_held_by_somebody_else(patient: Stack) -> None:
+    take = "import sqlite3, time; c = sqlite3.connect('/srv/data/db.sqlite3', timeout=0); c.execute('BEGIN IMMEDIATE')"
+    with ThreadPoolExecutor() as other:
+        lock = other.submit(patient.run, "app", "python3", "-c", f"{take}; time.sleep(5)")
+        patient.wait("locked", lambda: patient.exec("app", "python3", "-c", take).code, 5)
+        assert first_broken(list(diagnose(Site(patient)))).cause == "database-locked"
+        lock.result()
+    wait_until_healthy(patient)
+
+
+def test_a_full_queue(patient: Stack) -> None:
+    connect = f"""
+import socket, sys, time
+held = []
+try:
+    while True:
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].setblocking(False)
+        held[-1].connect({SOCKET!r})
+        if len(held) > int(sys.argv[1]):
+            sys.exit(0)
+except BlockingIOError:
+    time.sleep(float(sys.argv[2]))
+    sys.exit(1)
+"""
+    act(patient, "app", f"kill -STOP {WORKERS}")
+    try:
+        with ThreadPoolExecutor() as other:
+            other.submit(patient.exec, "app", "python3", "-c", connect, "9999", "6")
+            probe = ("app", "python3", "-c", connect, "0", "0")
+            patient.wait("the queue is full", lambda: patient.exec(*probe).code, 5)
+            assert first_broken(list(diagnose(Site(patient)))).cause == "socket-queue-full"
+    finally:
+        act(patient, "app", f"kill -CONT {WORKERS}")
+    wait_until_healthy(patient)
+
+
+@pytest.mark.parametrize(
+    ("command", "service", "cause"),
+    [
+        ("stop", "nginx", "nginx-not-running"),
+        ("stop", "app", "app-not-running"),
+        ("kill", "app", "app-not-running"),
+    ],
+)
+def test_a_container_that_does_not_run(
+    patient: Stack, command: str, service: str, cause: str
+) -> None:
+    patient.compose(command, service)
+    assert first_broken(list(diagnose(Site(patient)))).cause == cause
+    patient.container(service).start()
+    wait_until_healthy(patient)
+
+
+def test_an_app_that_cannot_be_loaded(patient: Stack) -> None:
+    act(patient, "app", "mv /srv/data/secret_key /srv/data/away")
+    patient.container("app").restart()
+    assert "secret_key" in wait_for(patient, "app-not-loaded").summary
+    act(
+        patient, "init", "mv /srv/data/away /srv/data/secret_key"
+    )  # Docker starts it again by itself
+    wait_until_healthy(patient)
+
+
+@pytest.mark.parametrize(
+    ("variables", "cause"),
+    [({"SITE_DEBUG": "true"}, "debug-on"), ({"SITE_URL": "http://example.com"}, "host-refused")],
+)
+def test_settings_that_do_not_fit(patient: Stack, variables: dict[str, str], cause: str) -> None:
+    other = Stack(patient.directory, patient.project, {**patient.variables, **variables})
+    up = ("up", "--detach", "--no-deps", "--no-build", "app")
+    other.compose(*up)
+    try:
+        wait_for(patient, cause)
+    finally:
+        patient.compose(*up)
+    wait_until_healthy(patient)
+
+
+MOUNTS = "socket:/run/uwsgi:ro, static:/srv/static:ro, nginx-temp:/var/cache/nginx"
+
+
+@pytest.mark.parametrize(
+    ("override", "cause"),
+    [
+        ("ports: !reset []", "port-not-published"),
+        (f"volumes: !override [{MOUNTS}, static:/srv/media:ro]", "media-missing"),
+        (
+            "image: {project}-app\n    entrypoint: [python3, -m, http.server, '8080']",
+            "port-answered-by-another",
+        ),
+    ],
+    ids=["port-not-published", "media-missing", "port-answered-by-another"],
+)
+def test_a_compose_file_that_does_not_fit(
+    patient: Stack, tmp_path: Path, override: str, cause: str
+) -> None:
+    extra = tmp_path / "extra.yaml"
+    extra.write_text(f"services:\n  nginx:\n    {override.format(project=patient.project)}\n")
+    up = ("up", "--detach", "--no-deps", "--no-build", "nginx")
+    patient.compose("--file", "compose.yaml", "--file", str(extra), *up)
+    try:
+        wait_for(patient, cause, alive="app")
+    finally:
+        patient.container("nginx").kill()  # what is not nginx need not know how to stop
+        patient.compose(*up)
+    wait_until_healthy(patient)
+
+
+def test_an_app_that_needs_more_memory_than_it_may_have(patient: Stack) -> None:
+    patient.compose("stop", "app")
+    container = patient.container("app")
+    container.update(mem_limit="24m", memswap_limit="24m")
+    try:
+        container.start()
+        wait_for(patient, "app-out-of-memory")
+    finally:
+        container.update(mem_limit="1g", memswap_limit="2g")
+    wait_until_healthy(patient)
+
+
+def test_a_request_that_left_no_trace(patient: Stack) -> None:
+    act(patient, "nginx", "echo 'access_log off;' >>/run/nginx/settings.conf; nginx -s reload")
+    try:
+        wait_for(patient, "request-id-lost")
+    finally:
+        act(patient, "nginx", "sed -i '$d' /run/nginx/settings.conf; nginx -s reload")
+    wait_until_healthy(patient)
+
+
+def test_a_start_that_init_refused(
+    make_stack: Callable[..., Stack], pytestconfig: pytest.Config
+) -> None:
+    stack = make_stack(SITE_WORKERS="none")
+    try:
+        stack.compose("up", "--detach", "--no-build", check=False)
+        findings = list(diagnose(Site(stack)))
+        assert first_broken(findings).cause == "init-failed"
+        assert "SITE_WORKERS is wrong" in first_broken(findings).summary
+    finally:
+        discard(stack, pytestconfig)
+
+
+def test_a_stack_that_was_never_started(run: str) -> None:
+    assert (
+        first_broken(list(diagnose(Site(Stack(ROOT, f"{run}-none"))))).cause == "stack-not-started"
+    )
+
+
+def test_two_faults_at_once(patient: Stack) -> None:
+    """The earlier hop comes first; the later one is named, too."""
+    act(patient, "app", f"chmod 600 {SOCKET}")
+    act(patient, "app", FAULTS["migrations-missing"].break_it)
+    try:
+        findings = list(diagnose(Site(patient)))
+        assert [f.cause for f in findings if f.cause] == ["socket-mode", "migrations-missing"]
+    finally:
+        act(patient, "app", f"chmod 660 {SOCKET}")
+        act(patient, "app", FAULTS["migrations-missing"].mend_it)
+    assert_healthy(patient)
+
+
+def test_no_false_alarm_under_load_nor_just_after_a_restart(patient: Stack) -> None:
+    stop = time.monotonic() + 5
+    with ThreadPoolExecutor(4) as visitors:
+
+        def visit() -> None:
+            while time.monotonic() < stop:
+                requests.get(patient.url, timeout=10)
+
+        for _ in range(4):
+            visitors.submit(visit)
+        while time.monotonic() < stop - 2:
+            assert_healthy(patient)
+    patient.container("app").restart()
+    patient.wait("it accepts", lambda: patient.uwsgi("ping", SOCKET), 20, "app")
+    assert_healthy(patient)
+
+
+# -- the command
+
+
+def doctor(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**stack.variables, "COMPOSE_PROJECT_NAME": stack.project}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return subprocess.run(
+            [sys.executable, "-m", "hops", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+
+def test_the_command_on_a_healthy_stack(stack: Stack, tmp_path: Path) -> None:
+    started = time.monotonic()
+    process = doctor(stack)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert time.monotonic() - started < 5
+    assert process.stdout.startswith("\nAll 10 hops work (")
+    assert [line.split()[1] for line in process.stderr.splitlines()] == list(HOPS)
+    assert "\x1b" not in process.stderr
+
+    found = json.loads(doctor(stack, "--format", "json", "--hop", "socket").stdout)
+    assert [(item["hop"], item["verdict"]) for item in found] == [("socket", "ok")]
+
+    doctor(stack, "--format", "junit", "--output", str(tmp_path / "report.xml"))
+    suite = ElementTree.parse(tmp_path / "report.xml").getroot()  # noqa: S314 # our own file
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("10", "0", "0")
+    assert [case.get("classname") for case in suite] == list(HOPS)
+
+
+def test_the_command_on_a_broken_stack(patient: Stack) -> None:
+    with contextlib.ExitStack() as mend:
+        mend.callback(act, patient, "app", f"chmod 660 {SOCKET}")
+        act(patient, "app", f"chmod 600 {SOCKET}")
+        process = doctor(patient)
+        assert process.returncode == 1
+        assert "The first broken hop is: socket (socket-mode)" in process.stdout
+        assert "To do: set chmod-socket = 660 in uwsgi/mysite.ini" in process.stdout
+        junit = ElementTree.fromstring(doctor(patient, "--format", "junit").stdout)  # noqa: S314
+        assert [case.get("name") for case in junit if case.find("failure") is not None] == [
+            "socket-mode"
+        ]
+
+
+def test_the_command_prints_no_secret(patient: Stack) -> None:
+    secret = patient.run("app", "cat", "/srv/data/secret_key")
+    process = doctor(patient, "--format", "json")
+    assert secret not in process.stdout + process.stderr
+
+
+def test_every_cause_has_a_test_and_a_line_in_the_docs() -> None:
+    source = Path(__file__).read_text()
+    assert [cause for cause in CAUSES if f'"{cause}"' not in source] == []
+    assert (ROOT / "docs/causes.md").read_text() == causes_table()
