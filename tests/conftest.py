@@ -75,10 +75,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         for item in kind.list(filters={"label": PROJECT_LABEL}):
             if str(item.name).startswith(prefix):
                 item.remove()
-    for image in engine.images.list():
-        for tag in image.tags:
-            if tag.startswith(prefix):
-                engine.images.remove(tag)
+    for image in engine.images.list(filters={"label": PROJECT_LABEL}):
+        if f"{image.labels[PROJECT_LABEL]}-".startswith(prefix):
+            engine.images.remove(str(image.id), force=True)
 
 
 # -- stacks
