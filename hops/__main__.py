@@ -60,11 +60,18 @@ def main() -> int:
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     findings: list[Finding] = []
     try:
+        if options.output:
+            options.output = Path(os.environ.get("CALLED_FROM", "."), options.output)
+            options.output.touch()  # now, rather than after all the work
         site = Site(Stack.of(Path.cwd()))
+        site.stack.engine.ping()
         for finding in diagnose(site, options.hop or HOPS):
             findings.append(finding)
             print(report.line(finding, colour), file=sys.stderr)
-    except (StackError, docker.errors.DockerException) as error:
+    except docker.errors.DockerException as error:
+        print(f"scripts/doctor: no Docker engine answers: {error}", file=sys.stderr)
+        return 2
+    except (StackError, OSError) as error:
         print(f"scripts/doctor: {error}", file=sys.stderr)
         return 2
 

@@ -34,6 +34,18 @@ CAUSES = {
         "The container of nginx is not running ({state}).",
         "docker compose up --wait; its log says why it ended: docker compose logs nginx",
     ),
+    "nginx-paused": Cause(
+        "port",
+        "the browser waits for ever",
+        "The container of nginx is paused.",
+        "docker compose unpause nginx",
+    ),
+    "port-taken": Cause(
+        "port",
+        "docker compose up fails at its end: address already in use",
+        "nginx could not be started, because its port is taken: {error}",
+        "stop the other program, or set another SITE_PORT in .env; then docker compose up --wait",
+    ),
     "port-not-published": Cause(
         "port",
         "connection refused, though nginx runs",
@@ -44,7 +56,7 @@ CAUSES = {
         "port",
         "another site answers, or none",
         "Something answers on {address}, but it is not nginx.",
-        "stop the other program, or set another SITE_PORT in .env",
+        "look at the image and the command of the service nginx: docker compose config nginx",
     ),
     # -- nginx
     "nginx-config-invalid": Cause(
@@ -107,8 +119,8 @@ CAUSES = {
     "media-not-writable": Cause(
         "media",
         "500 when somebody uploads",
-        "The site may not write to {path} (mode {mode}, owner {owner}).",
-        "give the directory to the user of the app container",
+        "The site may not write to {path} (mode {mode}, owner {owner}), where uploads go.",
+        "docker compose exec app chmod 2750 {path}; when the owner is not {user}, give it back to it",
     ),
     # -- socket
     "socket-missing": Cause(
@@ -155,6 +167,12 @@ CAUSES = {
         "The container of the app is not running ({state}).",
         "docker compose up --wait; its log says why it ended: docker compose logs app",
     ),
+    "app-paused": Cause(
+        "uwsgi",
+        "504 after the time limit",
+        "The container of the app is paused.",
+        "docker compose unpause app",
+    ),
     "app-not-loaded": Cause(
         "uwsgi",
         "503; the app container restarts again and again",
@@ -193,6 +211,19 @@ CAUSES = {
         "The front page raises {error} ({place}).",
         "correct that line, then docker compose up --build --wait",
     ),
+    "page-fails": Cause(
+        "django",
+        "500 on the page",
+        "The front page is answered with {through} through nginx, with {alone} by the site alone.",
+        "where the two differ, nginx answers by itself or tells the site something else: compare"
+        " nginx/uwsgi_params; else the site's log has the reason: docker compose logs app",
+    ),
+    "host-lost": Cause(
+        "django",
+        "400 on every page, static files work",
+        "Django refuses the host that nginx tells it for {host}, which it would accept itself.",
+        "set HTTP_HOST in nginx/uwsgi_params to the host and port of the request",
+    ),
     "host-refused": Cause(
         "django",
         "400 on every page, static files work",
@@ -230,6 +261,12 @@ CAUSES = {
         "The site may not write to {path} (mode {mode}, owner {owner}): SQLite needs to write the file"
         " and its directory.",
         "give the volume data to the user of the app container: chown -R {user}",
+    ),
+    "query-fails": Cause(
+        "database",
+        "500 on pages that use the table",
+        "The front page asks the database for something that it has not: {error} ({place}).",
+        "make the migration that is missing, or restore the database from a backup",
     ),
     "database-locked": Cause(
         "database",

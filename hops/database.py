@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hops.causes import broken
 from hops.finding import Finding, blocked, ok, unknown
-from hops.site import Site
+from hops.site import DATABASE_ERRORS, Site
 from hops.stack import StackError
 
 
@@ -33,28 +33,32 @@ def check(site: Site) -> Iterator[Finding]:
     if tables:
         yield broken("tables-missing", *tables, first=tables[0])
         return
-    yield ok("database", "it answers, it is migrated, and it can be written")
+    page = site.inside["page"]
+    if page.get("type") in DATABASE_ERRORS:
+        yield broken("query-fails", error=page["error"], place=page["place"])
+        return
+    yield ok("database", "it answers, it is migrated, and its write lock can be had")
 
 
 def _sqlite(site: Site) -> Finding | None:
     """Return what keeps SQLite from working; its message alone does not tell the causes apart."""
     report = site.inside["sqlite"]
-    file, directory, error = report["file"], report["directory"], report.get("error", "")
-    if "error" in file and file["error"] == "No such file or directory":
+    error = report.get("error", "")
+    _, file, *_ = report["places"]
+    if file.get("error") == "No such file or directory":
         return broken("database-missing", error, path=file["path"])
-    for place in (directory, file):
+    for place in report["places"]:
         if not (place.get("readable") and place.get("writable")):
-            user = site.stack.run(site.app, "stat", "-c", "%u:%g", "/proc/1").strip()
             return broken(
                 "database-not-writable",
                 error or f"{place['path']}: mode {place.get('mode')}",
                 path=place["path"],
                 mode=place.get("mode", place.get("error")),
                 owner=place.get("owner", "unknown"),
-                user=user,
+                user=site.app_identity,
             )
     if "locked" in error:
         return broken("database-locked", error)
-    if error:
+    if "malformed" in error or "not a database" in error:
         return broken("database-damaged", path=file["path"], error=error)
-    return None
+    return unknown("database", f"SQLite says: {error}") if error else None

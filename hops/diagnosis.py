@@ -5,11 +5,8 @@ import importlib
 import time
 from collections.abc import Iterable, Iterator
 
-import docker.errors
-
 from hops.finding import HOPS, Finding, unknown
 from hops.site import Site
-from hops.stack import StackError
 
 
 def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
@@ -22,8 +19,9 @@ def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
         started = time.monotonic()
         try:
             findings = list(importlib.import_module(f"hops.{hop}").check(site))
-        except (StackError, OSError, docker.errors.DockerException) as error:
-            findings = [unknown(hop, f"it could not be looked at: {error}")]
+        except Exception as error:  # whatever it is, it must not hide the other hops
+            reason = (str(error) or type(error).__name__).splitlines()
+            findings = [unknown(hop, f"it could not be looked at: {reason[0]}", *reason[1:6])]
         seconds = time.monotonic() - started
         for finding in findings:
             yield dataclasses.replace(finding, seconds=seconds / len(findings))

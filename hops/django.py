@@ -6,10 +6,7 @@ import requests
 
 from hops.causes import broken
 from hops.finding import Finding, blocked, ok, unknown
-from hops.site import Site
-
-# What Django raises when the fault is the database's: django.db.utils.
-DATABASE_ERRORS = {"OperationalError", "ProgrammingError", "DatabaseError"}
+from hops.site import DATABASE_ERRORS, Site
 
 
 def check(site: Site) -> Iterator[Finding]:
@@ -24,6 +21,7 @@ def check(site: Site) -> Iterator[Finding]:
     settings, page = site.report("settings"), site.inside.get("page", {})
     if settings["DEBUG"]:
         yield broken("debug-on")
+        return
     if page.get("type") in DATABASE_ERRORS or "page" not in site.inside:
         yield blocked("django", "database")
         return
@@ -40,5 +38,11 @@ def check(site: Site) -> Iterator[Finding]:
         return
     if plain.status_code in (502, 503, 504):
         yield blocked("django", f"what makes nginx answer {plain.status_code}")
+        return
+    if plain.status_code == 400:
+        yield broken("host-lost", host=site.host_header)
+        return
+    if max(plain.status_code, page["status"]) >= 500:
+        yield broken("page-fails", through=plain.status_code, alone=page["status"])
         return
     yield ok("django", f"the front page is answered ({plain.status_code}); DEBUG is off")

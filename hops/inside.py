@@ -3,7 +3,7 @@ What can only be seen from inside the app container, as one JSON object on stdou
 
 The harness runs this file there with the site's Python, as the user of the uWSGI workers and in
 their working directory: it sees settings, files and database as they do. Standard library and the
-site itself only; it writes nothing. ``hops.site`` runs it and hands its answer to the hops.
+site itself only; it writes nothing itself. ``hops.site`` runs it and hands its answer to the hops.
 """
 
 import contextlib
@@ -11,13 +11,17 @@ import io
 import json
 import os
 import re
+import signal
 import sqlite3
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+SECONDS = 10  # then this process is ended, whatever the site does
 
 
 def read(path: str) -> str:
@@ -86,7 +90,7 @@ def load_site(options: dict[str, list[str]]) -> dict[str, Any]:
         sys.path.insert(0, path)
     module = (options.get("module") or options.get("wsgi") or ["wsgi"])[-1]
     __import__(module.partition(":")[0])
-    return {}
+    return {"module": module}
 
 
 def settings() -> dict[str, Any]:
@@ -130,7 +134,9 @@ def tables() -> list[str]:
 
 def sqlite(name: str) -> dict[str, Any]:
     """Return who may do what with an SQLite file, and whether the write lock can be had."""
-    report: dict[str, Any] = {"file": access(Path(name)), "directory": access(Path(name).parent)}
+    beside = [Path(f"{name}{end}") for end in ("-wal", "-shm")]
+    places = [Path(name).parent, Path(name), *(path for path in beside if path.exists())]
+    report: dict[str, Any] = {"places": [access(place) for place in places]}
     try:
         with contextlib.closing(sqlite3.connect(f"file:{name}?mode=rw", uri=True, timeout=2)) as db:
             db.execute("SELECT count(*) FROM sqlite_master")
@@ -152,12 +158,20 @@ def static_sample() -> dict[str, Any]:
 
 
 def media_sample(root: str) -> dict[str, Any]:
-    """Return the newest upload, if any, and whether another one could be stored."""
+    """Return the newest public upload, if any, and the directories that uploads are written to."""
+    from django.conf import settings
+
+    places = [Path(root), Path(settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir())]
+    for storage in settings.STORAGES.values():
+        if location := storage.get("OPTIONS", {}).get("location"):
+            places.append(Path(location))
+    below = [path for place in places if os.access(place, os.R_OK) for path in place.iterdir()]
+    places += [path for path in below if path.is_dir()]
     files = [path for path in Path(root).rglob("*") if path.is_file()]
     newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
     return {
-        "directory": access(Path(root)),
-        "newest": access(newest) if newest else None,
+        "directories": [access(place) for place in places],
+        "newest": str(newest or ""),
         "name": str(newest.relative_to(root)) if newest else "",
     }
 
@@ -190,6 +204,7 @@ def report(host: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    signal.alarm(SECONDS)  # the default action ends the process, also inside C code
     answer = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         json.dump(report(sys.argv[1]), answer)

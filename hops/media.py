@@ -1,5 +1,6 @@
 """Hop `media`: may Django store uploads, and does nginx serve what it stored?"""
 
+import os
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -11,39 +12,42 @@ from hops.site import Site
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with uploads, judged by the newest one; stores nothing itself."""
+    if not site.state(site.nginx).running:
+        yield blocked("media", "port")
+        return
     if not site.state(site.app).running:
-        yield blocked("media", "uwsgi: only the app knows where uploads are")
+        yield blocked("media", "uwsgi")
         return
     sample = site.report("media")
-    directory = sample["directory"]
-    if not directory.get("writable"):
-        yield broken(
-            "media-not-writable",
-            path=directory["path"],
-            mode=directory.get("mode", directory.get("error")),
-            owner=directory.get("owner", "nobody"),
-        )
-        return
+    for place in sample["directories"]:
+        if not place.get("writable"):
+            yield broken(
+                "media-not-writable",
+                path=place["path"],
+                mode=place.get("mode", place.get("error")),
+                owner=place.get("owner", "unknown"),
+                user=site.app_identity,
+            )
+            return
     prefix = site.report("settings")["MEDIA_URL"]
-    url = prefix + quote(sample["name"])
+    url = prefix + quote(os.fsencode(sample["name"]))
     place = nginx_config.location(site.server, url)
     path = nginx_config.file_for(place, prefix + sample["name"]) if place else None
     if path is None:
         yield unknown("media", f"no location of nginx serves {prefix} from a directory")
         return
     if not sample["name"]:
-        where, blame = site.why_not("r", path.rstrip("/"))
-        if not where:
-            yield ok("media", "nothing is uploaded yet; nginx may read the directory")
+        directory, identity = path.rstrip("/"), site.nginx_identity
+        if site.stack.exec(site.nginx, "test", "-x", directory, user=identity).code:
+            where, blame = site.why_not("x", directory)
+            yield broken("media-permission-denied", identity=identity, path=where, blame=blame)
         else:
-            yield broken(
-                "media-permission-denied", identity=site.nginx_identity, path=where, blame=blame
-            )
+            yield ok("media", "nothing is uploaded yet; nginx may enter the directory")
         return
 
     status = site.get(url).status_code
     if status == 404:
-        yield broken("media-missing", name=sample["newest"]["path"], path=path)
+        yield broken("media-missing", name=sample["newest"], path=path)
     elif status == 403:
         where, blame = site.why_not("r", path)
         yield broken(

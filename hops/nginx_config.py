@@ -110,6 +110,9 @@ def location(server: Directive, uri: str) -> Directive | None:
         if modifier == "=" and pattern == uri:
             return candidate
         if modifier in ("~", "~*"):
+            pattern = re.sub(
+                r"\(\?<(?=[A-Za-z_])", "(?P<", pattern
+            )  # PCRE's groups, as Python has them
             regexes.append(
                 (re.compile(pattern, re.IGNORECASE if modifier == "~*" else 0), candidate)
             )

@@ -17,8 +17,14 @@ def check(site: Site) -> Iterator[Finding]:
     if state.status == "missing":
         yield broken("stack-not-started", service=site.nginx)
         return
-    if state.status == "created":
-        yield blocked("port", f"what nginx waits for ({site.init} and {site.app})")
+    if "address already in use" in state.error or "port is already allocated" in state.error:
+        yield broken("port-taken", error=state.error)
+        return
+    if state.status == "paused":
+        yield broken("nginx-paused")
+        return
+    if not state.running and (state.status == "created" or site.init_failed):
+        yield blocked("port", f"{site.init} or {site.app}, which nginx waits for,")
         return
     if not state.running:
         yield broken("nginx-not-running", *site.last_lines(site.nginx), state=state)
@@ -29,6 +35,9 @@ def check(site: Site) -> Iterator[Finding]:
 
     try:
         server = site.get(NOWHERE).headers.get("Server", "nothing")
+    except requests.ConnectTimeout as error:
+        yield unknown("port", f"{site.address} does not take connections", str(error))
+        return
     except requests.Timeout:
         yield ok("port", f"{site.address} takes connections")
         return

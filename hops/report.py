@@ -35,7 +35,11 @@ def summary(findings: Sequence[Finding]) -> str:
             return (
                 f"Nothing is known to be broken, but this could not be judged: {', '.join(unsure)}."
             )
-        return f"All {len(HOPS)} hops work ({seconds:.1f} s)."
+        hops = [finding.hop for finding in findings]
+        what = (
+            f"All {len(HOPS)} hops work" if len(hops) == len(HOPS) else f"Works: {', '.join(hops)}"
+        )
+        return f"{what} ({seconds:.1f} s)."
     first = broken[0]
     lines = [f"The first broken hop is: {first.hop} ({first.cause})", "", f"  {first.summary}"]
     if first.evidence:

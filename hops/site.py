@@ -6,6 +6,8 @@ Nothing here judges. What cannot be seen raises ``StackError``, and the hop then
 
 import json
 import re
+import signal
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -17,6 +19,9 @@ from hops import inside, nginx_config
 from hops.stack import Stack, StackError
 
 TIMEOUT = 3  # seconds for an answer of a healthy stack
+
+# What Django raises when the fault is the database's: django.db.utils.
+DATABASE_ERRORS = {"OperationalError", "ProgrammingError", "DatabaseError"}
 
 # An address for which nginx asks nobody: it exists in no site.
 NOWHERE = "/static/doctor-asks-for-nothing"
@@ -30,7 +35,8 @@ class State(NamedTuple):
     health: str  # "healthy", "unhealthy", "starting", "" without a health check
     restarts: int
     out_of_memory: bool
-    started: str
+    started: str  # when, ISO 8601; empty when never
+    error: str  # why the engine could not start it
 
     @property
     def running(self) -> bool:
@@ -40,7 +46,7 @@ class State(NamedTuple):
         words = [self.status]
         if not self.running and self.status != "missing":
             words.append(f"exit code {self.exit_code}")
-        if self.out_of_memory:
+        if self.out_of_memory and self.exit_code:
             words.append("out of memory")
         if self.restarts:
             words.append(f"restarted {self.restarts} times")
@@ -48,15 +54,14 @@ class State(NamedTuple):
 
 
 class Site:
-    """A stack under diagnosis; ``nginx``, ``app`` and ``init`` are the names of its services."""
+    """A stack under diagnosis."""
 
-    def __init__(
-        self, stack: Stack, nginx: str = "nginx", app: str = "app", init: str = "init"
-    ) -> None:
+    # The services of compose.yaml, and the socket where nginx cannot be asked for it.
+    nginx, app, init = "nginx", "app", "init"
+    usual_socket = "/run/uwsgi/mysite.sock"
+
+    def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.nginx = nginx
-        self.app = app
-        self.init = init
         self.silent = False
         self.client = requests.Session()
         self.client.trust_env = False  # a proxy for the internet has no part in this chain
@@ -68,7 +73,7 @@ class Site:
         try:
             attributes = self.stack.container(service).attrs
         except StackError:
-            return State("missing", 0, "", 0, False, "")
+            return State("missing", 0, "", 0, False, "", "")
         state = attributes["State"]
         return State(
             state["Status"],
@@ -77,15 +82,33 @@ class Site:
             attributes["RestartCount"],
             state["OOMKilled"],
             state["StartedAt"],
+            state["Error"],
         )
 
+    @property
+    def init_failed(self) -> bool:
+        """Whether the last start ended with init, so that the app was not started again."""
+        init, app = self.state(self.init), self.state(self.app)
+        return init.status == "exited" and init.exit_code != 0 and init.started > app.started
+
     def last_lines(self, service: str, pattern: str = "", count: int = 3) -> tuple[str, ...]:
-        """Return the last lines of a service's log since it started that match a pattern."""
+        """
+        Return the last lines of a service's log that match a pattern.
+
+        A running container's since it started, of another one the end: the reason is there. Control
+        characters, which a stranger can put into a log, are replaced.
+        """
+        state = self.state(service)
         try:
-            lines = self.stack.logs(service).splitlines()
+            if state.running:
+                since = datetime.fromisoformat(state.started[:19] + "+00:00").timestamp()
+                lines = self.stack.logs(service, since).splitlines()
+            else:
+                lines = self.stack.logs(service).splitlines()[-80:]
         except StackError:
             return ()
-        return tuple([line for line in lines if line and re.search(pattern, line)][-count:])
+        clean = (re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "?", line) for line in lines)
+        return tuple([line for line in clean if line and re.search(pattern, line)][-count:])
 
     # -- nginx
 
@@ -112,16 +135,26 @@ class Site:
 
     @cached_property
     def socket(self) -> str:
-        """The path of the Unix socket in nginx's container."""
+        """The path of the Unix socket: nginx's uwsgi_pass, or the usual one while nginx is away."""
+        if not self.state(self.nginx).running:
+            return self.usual_socket
         if not self.upstream.startswith("unix:"):
             raise StackError(f"uwsgi_pass {self.upstream} is not a Unix socket")
         return self.upstream.removeprefix("unix:").rstrip(":")
 
     @cached_property
+    def host_header(self) -> str:
+        """The Host that a visitor sends: the first address in the SITE_URL that nginx was given."""
+        environment = self.stack.container(self.nginx).attrs["Config"]["Env"]
+        url = next(
+            (item for item in environment if item.startswith("SITE_URL=")), "=http://localhost"
+        )
+        return urlsplit(url.partition("=")[2].split(",")[0]).netloc
+
+    @property
     def host(self) -> str:
-        """A name under which the site is served: the first of server_name."""
-        names = self.server.get("server_name")
-        return names.words[1] if names else "localhost"
+        """``host_header`` without its port."""
+        return urlsplit(f"//{self.host_header}").hostname or "localhost"
 
     @cached_property
     def nginx_identity(self) -> str:
@@ -145,16 +178,8 @@ class Site:
         if not published:
             raise StackError(f"{self.nginx} has no published port through which it could be asked")
         host, port = published[0]
-        everywhere = host in ("", "0.0.0.0", "::")  # noqa: S104 # seen, not bound
-        return f"http://{'127.0.0.1' if everywhere else host}:{port}"
-
-    @cached_property
-    def host_header(self) -> str:
-        """The Host of a request as a visitor sends it; ``localhost`` while nginx cannot be asked."""
-        try:
-            return f"{self.host}:{urlsplit(self.address).port}"
-        except StackError:
-            return "localhost"
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def get(self, path: str) -> requests.Response:
         """
@@ -180,7 +205,8 @@ class Site:
         """
         Return the place that denies nginx's workers a right ("r" or "w") to a path, and its mode.
 
-        A directory on the way that they may not enter comes before the path itself.
+        A directory on the way that they may not enter comes before the path itself. Raise
+        ``StackError`` when nothing denies it.
         """
         for place in [*reversed(PurePosixPath(path).parents), PurePosixPath(path)]:
             needed = f"-{right}" if str(place) == path else "-x"
@@ -189,17 +215,32 @@ class Site:
                 command = ("stat", "-c", "mode %a, owner %u:%g", str(place))
                 seen = self.stack.exec(self.nginx, *command, user="0", privileged=True)
                 return str(place), (seen.out or seen.err).strip()
-        return "", ""
+        raise StackError(f"nginx answers 403 for {path}, though its workers may read it")
 
     # -- the app
 
     @cached_property
+    def app_identity(self) -> str:
+        """``uid:gid`` of uWSGI."""
+        return self.stack.run(self.app, "stat", "-c", "%u:%g", "/proc/1").strip()
+
+    @property
     def inside(self) -> dict[str, Any]:
-        """What ``hops.inside`` reports from the app container."""
+        """What ``hops.inside`` reports from the app container; raise ``StackError`` with none."""
+        if isinstance(self._inside, str):
+            raise StackError(self._inside)
+        return self._inside
+
+    @cached_property
+    def _inside(self) -> dict[str, Any] | str:
+        """The report, or why there is none: nobody asks, and waits, twice."""
         source = Path(inside.__file__).read_text()
-        report: dict[str, Any] = json.loads(
-            self.stack.run(self.app, "python3", "-c", source, self.host)
-        )
+        output = self.stack.exec(self.app, "python3", "-c", source, self.host)
+        if output.code == 128 + signal.SIGALRM:
+            return f"the site did not load and answer by itself within {inside.SECONDS} s"
+        if output.code:
+            return output.err.strip() or f"exit status {output.code}"
+        report: dict[str, Any] = json.loads(output.out)
         return report
 
     def report(self, part: str) -> dict[str, Any]:

@@ -15,8 +15,11 @@ CONNECT = (
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong between nginx and the socket; connects once, and sends nothing."""
+    if not site.state(site.nginx).running:
+        yield blocked("socket", "port")
+        return
     if not site.state(site.app).running:
-        yield blocked("socket", "uwsgi: nobody is there to connect to")
+        yield blocked("socket", "uwsgi")
         return
     path, identity = site.socket, site.nginx_identity
 

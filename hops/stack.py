@@ -148,8 +148,11 @@ class Stack:
     def volume(self, service: str, path: str) -> str:
         """Return the name of the volume that a service mounts at a path, empty when it mounts none."""
         mounts = self.container(service).attrs["Mounts"]
-        found = [mount for mount in mounts if path.startswith(mount["Destination"])]
-        return str(found[0].get("Name", "")) if found else ""
+        above = [mount for mount in mounts if f"{path}/".startswith(f"{mount['Destination']}/")]
+        nearest: dict[str, Any] = max(
+            above, key=lambda mount: len(mount["Destination"]), default={}
+        )
+        return str(nearest.get("Name", ""))
 
     # -- one service
 

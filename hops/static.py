@@ -1,6 +1,7 @@
 """Hop `static`: does nginx serve the very files that this release collected?"""
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 from hops import nginx_config
@@ -13,8 +14,11 @@ TYPE = "text/css"
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with static files, judged by the admin's style sheet."""
+    if not site.state(site.nginx).running:
+        yield blocked("static", "port")
+        return
     if not site.state(site.app).running:
-        yield blocked("static", "uwsgi: only the app knows which files this release has")
+        yield blocked("static", "uwsgi")
         return
     sample = site.report("static")
     url, collected = sample["url"], sample["file"]["path"]
@@ -25,7 +29,7 @@ def check(site: Site) -> Iterator[Finding]:
         return
 
     answer = site.get(url)
-    log = site.last_lines(site.nginx, r"open\(\)", 1)
+    log = site.last_lines(site.nginx, r"open\(\).*" + re.escape(path), 1)
     if answer.status_code == 404:
         yield broken(
             "static-missing",

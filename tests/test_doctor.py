@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -113,6 +114,11 @@ FAULTS = {
     "database-not-writable": Fault(
         "app", "chmod 440 /srv/data/db.sqlite3", "chmod 640 /srv/data/db.sqlite3"
     ),
+    "query-fails": Fault(
+        "app",
+        sql("ALTER TABLE welcome_upload RENAME COLUMN title TO away"),
+        sql("ALTER TABLE welcome_upload RENAME COLUMN away TO title"),
+    ),
     "database-damaged": Fault(
         "app",
         "cd /srv/data; mkdir saved; mv db.sqlite3* saved; seq 9999 >db.sqlite3",
@@ -196,6 +202,66 @@ def test_a_fault_is_named_and_gone_when_mended(patient: Stack, cause: str) -> No
     wait_until_healthy(patient)
 
 
+@pytest.mark.parametrize(
+    ("cause", "service", "break_it", "mend_it"),
+    [
+        # The same cause at another place.
+        ("media-not-writable", "app", "chmod 500 /srv/media/tmp", "chmod 2750 /srv/media/tmp"),
+        (
+            "media-not-writable",
+            "app",
+            "chmod 500 /srv/media/private",
+            "chmod 2750 /srv/media/private",
+        ),
+        (
+            "database-not-writable",
+            "app",
+            "touch /srv/data/db.sqlite3-wal; chmod 400 /srv/data/db.sqlite3-*",
+            "chmod 640 /srv/data/db.sqlite3-*",
+        ),
+    ],
+)
+def test_the_same_elsewhere(
+    patient: Stack, cause: str, service: str, break_it: str, mend_it: str
+) -> None:
+    act(patient, service, break_it)
+    try:
+        assert first_broken(list(diagnose(Site(patient)))).cause == cause
+    finally:
+        act(patient, service, mend_it)
+    wait_until_healthy(patient)
+
+
+def test_a_name_that_no_text_can_hold(patient: Stack) -> None:
+    act(patient, "app", "cd /srv/media/public/images; touch $'\\xff.png'")
+    try:
+        assert_healthy(patient)
+    finally:
+        act(patient, "app", "rm /srv/media/public/images/$'\\xff.png'")
+
+
+def test_a_page_that_never_ends_ends_the_question(patient: Stack) -> None:
+    """The doctor says that it cannot tell, in time, and leaves nothing running behind."""
+    act(patient, "app", sql("ALTER TABLE welcome_upload RENAME TO away"))
+    endless = (
+        "CREATE VIEW welcome_upload AS WITH RECURSIVE n(i) AS"
+        " (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS id FROM n"
+    )
+    act(patient, "app", sql(endless))
+    try:
+        started = time.monotonic()
+        findings = {finding.hop: finding for finding in diagnose(Site(patient))}
+        assert time.monotonic() - started < 25
+        assert findings["database"].verdict in (Verdict.UNKNOWN, Verdict.BROKEN)
+        assert "What can only be seen" not in patient.run(
+            "app", "bash", "-c", "cat /proc/*/cmdline"
+        )
+    finally:
+        act(patient, "app", sql("DROP VIEW welcome_upload"))
+        act(patient, "app", sql("ALTER TABLE away RENAME TO welcome_upload"))
+    wait_until_healthy(patient)
+
+
 def test_the_write_lock_held_by_somebody_else(patient: Stack) -> None:
     take = "import sqlite3, time; c = sqlite3.connect('/srv/data/db.sqlite3', timeout=0); c.execute('BEGIN IMMEDIATE')"
     with ThreadPoolExecutor() as other:
@@ -239,6 +305,8 @@ except BlockingIOError:
         ("stop", "nginx", "nginx-not-running"),
         ("stop", "app", "app-not-running"),
         ("kill", "app", "app-not-running"),
+        ("pause", "app", "app-paused"),
+        ("pause", "nginx", "nginx-paused"),
     ],
 )
 def test_a_container_that_does_not_run(
@@ -246,7 +314,8 @@ def test_a_container_that_does_not_run(
 ) -> None:
     patient.compose(command, service)
     assert first_broken(list(diagnose(Site(patient)))).cause == cause
-    patient.container(service).start()
+    container = patient.container(service)
+    container.unpause() if command == "pause" else container.start()
     wait_until_healthy(patient)
 
 
@@ -305,6 +374,42 @@ def test_a_compose_file_that_does_not_fit(
     wait_until_healthy(patient)
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "cause"),
+    [
+        ("uwsgi_params", "$host$client_port;", "wrong.example;", "host-lost"),
+        (
+            "site.conf",
+            "location = /favicon.ico",
+            "location = / { return 500; } location = /x",
+            "page-fails",
+        ),
+        ("site.conf", "location = /favicon.ico", "location ~ ^/(?<lang>de|en)/x", None),
+    ],
+)
+def test_a_configuration_that_does_not_fit(
+    patient: Stack, tmp_path: Path, file: str, old: str, new: str, cause: str | None
+) -> None:
+    (tmp_path / file).write_text((ROOT / "nginx" / file).read_text().replace(old, new))
+    (tmp_path / file).chmod(0o644)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    extra = tmp_path / "extra.yaml"
+    extra.write_text(
+        f"services: {{nginx: {{volumes: ['{tmp_path / file}:/etc/nginx/{file}:ro']}}}}\n"
+    )
+    up = ("up", "--detach", "--no-deps", "--no-build", "nginx")
+    patient.compose("--file", "compose.yaml", "--file", str(extra), *up)
+    try:
+        if cause:
+            wait_for(patient, cause, alive="app")
+        else:
+            wait_until_healthy(patient)
+    finally:
+        patient.compose(*up)
+    wait_until_healthy(patient)
+
+
 def test_an_app_that_needs_more_memory_than_it_may_have(patient: Stack) -> None:
     patient.compose("stop", "app")
     container = patient.container("app")
@@ -335,6 +440,30 @@ def test_a_start_that_init_refused(
         findings = list(diagnose(Site(stack)))
         assert first_broken(findings).cause == "init-failed"
         assert "SITE_WORKERS is wrong" in first_broken(findings).summary
+    finally:
+        discard(stack, pytestconfig)
+
+
+def test_a_change_that_init_refused(patient: Stack) -> None:
+    """The app had run before: its container is not new, and its own log says nothing of this."""
+    other = Stack(patient.directory, patient.project, {**patient.variables, "SITE_WORKERS": "none"})
+    other.compose("up", "--detach", "--no-build", check=False)
+    try:
+        assert "SITE_WORKERS is wrong" in wait_for(patient, "init-failed", alive="init").summary
+    finally:
+        patient.compose("up", "--detach", "--no-build")
+    wait_until_healthy(patient)
+
+
+def test_a_port_that_is_taken(
+    make_stack: Callable[..., Stack], pytestconfig: pytest.Config
+) -> None:
+    stack = make_stack()
+    try:
+        with socket.create_server(("127.0.0.1", int(stack.variables["SITE_PORT"]))):
+            stack.compose("up", "--detach", "--no-build", check=False)
+            found = first_broken(list(diagnose(Site(stack))))
+        assert found.cause == "port-taken"
     finally:
         discard(stack, pytestconfig)
 
