@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -57,6 +58,12 @@ def run_name(config: pytest.Config) -> str:
 def pytest_configure_node(node: Any) -> None:
     """Hand the name to a worker (pytest-xdist)."""
     node.workerinput["run_name"] = run_name(node.config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let "terminate", as a CI sends it, end a run as Ctrl-C does: cleaning up."""
+    if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
