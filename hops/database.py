@@ -10,9 +10,6 @@ from hops.stack import StackError
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the database; takes the write lock for a moment, writes nothing."""
-    if not site.state(site.app).running:
-        yield blocked("database", "uwsgi")
-        return
     if "error" in site.inside["load"]:
         yield blocked("database", "django")
         return

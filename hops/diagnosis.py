@@ -5,8 +5,28 @@ import importlib
 import time
 from collections.abc import Iterable, Iterator
 
-from hops.finding import HOPS, Finding, unknown
+from hops.finding import HOPS, Finding, blocked, unknown
 from hops.site import Site
+
+# The services whose running container a hop looks into; port and uwsgi judge the containers.
+NEEDS = {
+    "nginx": ("nginx",),
+    "static": ("nginx", "app"),
+    "media": ("nginx", "app"),
+    "socket": ("nginx", "app"),
+    "django": ("app",),
+    "database": ("app",),
+    "chain": ("nginx", "app"),
+}
+JUDGED_BY = {"nginx": "port", "app": "uwsgi"}
+
+
+def look(site: Site, hop: str) -> list[Finding]:
+    """Return what one hop finds, or that what it looks into does not run."""
+    for service in NEEDS.get(hop, ()):
+        if not site.state(service).running:
+            return [blocked(hop, JUDGED_BY[service])]
+    return list(importlib.import_module(f"hops.{hop}").check(site))
 
 
 def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
@@ -18,7 +38,7 @@ def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
     for hop in hops:
         started = time.monotonic()
         try:
-            findings = list(importlib.import_module(f"hops.{hop}").check(site))
+            findings = look(site, hop)
         except Exception as error:  # whatever it is, it must not hide the other hops
             reason = (str(error) or type(error).__name__).splitlines()
             findings = [unknown(hop, f"it could not be looked at: {reason[0]}", *reason[1:6])]

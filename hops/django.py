@@ -11,9 +11,6 @@ from hops.site import DATABASE_ERRORS, Site
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the site itself; asks for the front page here and through nginx."""
-    if not site.state(site.app).running:
-        yield blocked("django", "uwsgi")
-        return
     load = site.inside["load"]
     if "error" in load:
         yield broken("settings-broken", error=load["error"], place=load["place"])

@@ -67,7 +67,7 @@ def uwsgi_options() -> dict[str, list[str]]:
 
 
 def access(path: Path) -> dict[str, Any]:
-    """Return what is at a path: owner, mode, size, and whether this user may read and write it."""
+    """Return what is at a path: owner, mode, and whether this user may read and write it."""
     try:
         status = path.stat()
     except OSError as error:
@@ -76,7 +76,6 @@ def access(path: Path) -> dict[str, Any]:
         "path": str(path),
         "mode": f"{status.st_mode & 0o7777:04o}",
         "owner": f"{status.st_uid}:{status.st_gid}",
-        "size": status.st_size,
         "readable": os.access(path, os.R_OK),
         "writable": os.access(path, os.W_OK),
     }
@@ -97,9 +96,8 @@ def settings() -> dict[str, Any]:
     """Return the settings that decide whether the hops fit together. No secret is among them."""
     from django.conf import settings
 
-    names = ("DEBUG", "ALLOWED_HOSTS", "STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT")
-    found = {name: getattr(settings, name) for name in names}
-    found |= {name: str(found[name] or "") for name in ("STATIC_ROOT", "MEDIA_ROOT")}
+    found = {name: getattr(settings, name) for name in ("DEBUG", "ALLOWED_HOSTS", "MEDIA_URL")}
+    found["MEDIA_ROOT"] = str(settings.MEDIA_ROOT or "")
     default = settings.DATABASES["default"]
     found["DATABASE"] = {"engine": default["ENGINE"], "name": str(default["NAME"])}
     return found
@@ -154,7 +152,7 @@ def static_sample() -> dict[str, Any]:
 
     url = staticfiles_storage.url("admin/css/base.css")  # with the hash of its content, or without
     name = url.removeprefix(settings.STATIC_URL)
-    return {"url": url, "file": access(Path(staticfiles_storage.path(name)))}
+    return {"url": url, "file": str(staticfiles_storage.path(name))}
 
 
 def media_sample(root: str) -> dict[str, Any]:
@@ -178,8 +176,7 @@ def media_sample(root: str) -> dict[str, Any]:
 
 def report(host: str) -> dict[str, Any]:
     """Return all of it; a part that fails is an object with ``error``, the others go on."""
-    options = uwsgi_options()
-    found: dict[str, Any] = {"options": options}
+    found: dict[str, Any] = {}
 
     def part(name: str, function: Callable[..., dict[str, Any]], *arguments: Any) -> bool:
         try:
@@ -188,7 +185,7 @@ def report(host: str) -> dict[str, Any]:
             found[name] = problem(error)
         return "error" not in found[name]
 
-    if not part("load", load_site, options):
+    if not part("load", load_site, uwsgi_options()):
         return found
     part("settings", settings)
     part("static", static_sample)

@@ -6,18 +6,12 @@ from urllib.parse import quote
 
 from hops import nginx_config
 from hops.causes import broken
-from hops.finding import Finding, blocked, ok, unknown
+from hops.finding import Finding, ok, unknown
 from hops.site import Site
 
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with uploads, judged by the newest one; stores nothing itself."""
-    if not site.state(site.nginx).running:
-        yield blocked("media", "port")
-        return
-    if not site.state(site.app).running:
-        yield blocked("media", "uwsgi")
-        return
     sample = site.report("media")
     for place in sample["directories"]:
         if not place.get("writable"):
@@ -37,10 +31,9 @@ def check(site: Site) -> Iterator[Finding]:
         yield unknown("media", f"no location of nginx serves {prefix} from a directory")
         return
     if not sample["name"]:
-        directory, identity = path.rstrip("/"), site.nginx_identity
-        if site.stack.exec(site.nginx, "test", "-x", directory, user=identity).code:
-            where, blame = site.why_not("x", directory)
-            yield broken("media-permission-denied", identity=identity, path=where, blame=blame)
+        directory = path.rstrip("/")
+        if site.stack.exec(site.nginx, "test", "-x", directory, user=site.nginx_identity).code:
+            yield broken("media-permission-denied", **site.why_not("x", directory))
         else:
             yield ok("media", "nothing is uploaded yet; nginx may enter the directory")
         return
@@ -49,14 +42,8 @@ def check(site: Site) -> Iterator[Finding]:
     if status == 404:
         yield broken("media-missing", name=sample["newest"], path=path)
     elif status == 403:
-        where, blame = site.why_not("r", path)
-        yield broken(
-            "media-permission-denied",
-            f"{where}: {blame}",
-            identity=site.nginx_identity,
-            path=where,
-            blame=blame,
-        )
+        denied = site.why_not("r", path)
+        yield broken("media-permission-denied", "{path}: {blame}".format(**denied), **denied)
     elif status == 200:
         yield ok("media", f"{url}, the newest upload, comes from nginx")
     else:

@@ -5,15 +5,12 @@ from collections.abc import Iterator
 import requests
 
 from hops.causes import broken
-from hops.finding import Finding, blocked, ok
+from hops.finding import Finding, ok
 from hops.site import NOWHERE, TIMEOUT, Site
 
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with nginx itself; asks for an address that needs no other hop."""
-    if not site.state(site.nginx).running:
-        yield blocked("nginx", "port")
-        return
     test = site.stack.exec(site.nginx, "nginx", "-t")
     if test.code:
         error = next(
@@ -27,20 +24,15 @@ def check(site: Site) -> Iterator[Finding]:
         yield broken("nginx-does-not-answer", str(error), seconds=TIMEOUT)
         return
 
-    identity = site.nginx_identity
     for name in ("client_body_temp_path", "uwsgi_temp_path"):
         setting = site.server.get(name)
-        if (
-            setting
-            and site.stack.exec(site.nginx, "test", "-w", setting.words[1], user=identity).code
-        ):
-            path, blame = site.why_not("w", setting.words[1])
-            yield broken(
-                "nginx-temp-unwritable",
-                f"{path}: {blame}",
-                identity=identity,
-                path=path,
-                volume=site.stack.volume(site.nginx, path),
-            )
+        if setting is None:
+            continue
+        path, identity = setting.words[1], site.nginx_identity
+        if site.stack.exec(site.nginx, "test", "-w", path, user=identity).code:
+            denied = site.why_not("w", path)
+            volume = site.stack.volume(site.nginx, denied["path"])
+            seen = "{path}: {blame}".format(**denied)
+            yield broken("nginx-temp-unwritable", seen, volume=volume, **denied)
             return
     yield ok("nginx", f"it answers by itself ({answer.status_code}) and would start again")

@@ -201,9 +201,10 @@ class Site:
             self.silent = path == NOWHERE
             raise
 
-    def why_not(self, right: str, path: str) -> tuple[str, str]:
+    def why_not(self, right: str, path: str) -> dict[str, str]:
         """
-        Return the place that denies nginx's workers a right ("r" or "w") to a path, and its mode.
+        Return what denies nginx's workers a right ("r", "w" or "x") to a path, as words for a cause:
+        their ``identity``, the ``path`` at fault, and its mode and owner as ``blame``.
 
         A directory on the way that they may not enter comes before the path itself. Raise
         ``StackError`` when nothing denies it.
@@ -214,7 +215,8 @@ class Site:
             if self.stack.exec(self.nginx, *test, user=self.nginx_identity).code:
                 command = ("stat", "-c", "mode %a, owner %u:%g", str(place))
                 seen = self.stack.exec(self.nginx, *command, user="0", privileged=True)
-                return str(place), (seen.out or seen.err).strip()
+                blame = (seen.out or seen.err).strip()
+                return {"identity": self.nginx_identity, "path": str(place), "blame": blame}
         raise StackError(f"nginx answers 403 for {path}, though its workers may read it")
 
     # -- the app

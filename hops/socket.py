@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from hops.causes import broken
-from hops.finding import Finding, blocked, ok, unknown
+from hops.finding import Finding, ok, unknown
 from hops.site import Site
 
 # perl-base is part of every Debian and the only thing in an nginx image that can connect.
@@ -15,12 +15,6 @@ CONNECT = (
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong between nginx and the socket; connects once, and sends nothing."""
-    if not site.state(site.nginx).running:
-        yield blocked("socket", "port")
-        return
-    if not site.state(site.app).running:
-        yield blocked("socket", "uwsgi")
-        return
     path, identity = site.socket, site.nginx_identity
 
     along = [*reversed(PurePosixPath(path).parents), PurePosixPath(path)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hops import nginx_config
 from hops.causes import broken
-from hops.finding import Finding, blocked, ok, unknown
+from hops.finding import Finding, ok, unknown
 from hops.site import Site
 
 TYPE = "text/css"
@@ -14,14 +14,8 @@ TYPE = "text/css"
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with static files, judged by the admin's style sheet."""
-    if not site.state(site.nginx).running:
-        yield blocked("static", "port")
-        return
-    if not site.state(site.app).running:
-        yield blocked("static", "uwsgi")
-        return
     sample = site.report("static")
-    url, collected = sample["url"], sample["file"]["path"]
+    url, collected = sample["url"], sample["file"]
     place = nginx_config.location(site.server, url)
     path = nginx_config.file_for(place, url) if place else None
     if place is None or path is None:
@@ -38,15 +32,8 @@ def check(site: Site) -> Iterator[Finding]:
             path=path,
         )
     elif answer.status_code == 403:
-        where, blame = site.why_not("r", path)
-        yield broken(
-            "static-permission-denied",
-            f"{where}: {blame}",
-            *log,
-            identity=site.nginx_identity,
-            path=where,
-            blame=blame,
-        )
+        denied = site.why_not("r", path)
+        yield broken("static-permission-denied", "{path}: {blame}".format(**denied), *log, **denied)
     elif answer.status_code != 200:
         yield unknown("static", f"nginx answers {answer.status_code} for {url}")
     elif answer.headers.get("Content-Type", "").split(";")[0] != TYPE:

@@ -164,8 +164,8 @@ def wait_for(stack: Stack, cause: str, alive: str = "nginx") -> Finding:
     """Return the finding once the doctor names this cause first; a container may need a moment."""
 
     def named() -> Finding | None:
-        broken = [f for f in diagnose(Site(stack)) if f.verdict is Verdict.BROKEN]
-        return broken[0] if broken and broken[0].cause == cause else None
+        found = next((f for f in diagnose(Site(stack)) if f.verdict is Verdict.BROKEN), None)
+        return found if found and found.cause == cause else None
 
     return stack.wait(f"the doctor names {cause}", named, 20, alive)
 
