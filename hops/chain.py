@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import requests
 
-from hops.causes import broken
 from hops.finding import Finding, blocked, ok, unknown
 from hops.site import Site
 from hops.stack import StackError
@@ -13,8 +12,9 @@ from hops.stack import StackError
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield whether a request for an address that Django does not know can be followed."""
+    path = f"/doctor-{secrets.token_hex(8)}"
     try:
-        answer = site.get(f"/doctor-{secrets.token_hex(8)}")
+        answer = site.get(path)
     except requests.RequestException as error:
         yield unknown("chain", f"no answer: {error}")
         return
@@ -23,12 +23,19 @@ def check(site: Site) -> Iterator[Finding]:
         return
     request_id = answer.headers.get("X-Request-ID")
     if not request_id:
-        yield unknown("chain", "the answer has no X-Request-ID")
+        yield _without_id(site, path, answer.status_code)
         return
     for service in (site.nginx, site.app):
         try:
             site.stack.log_entry(service, request_id)
         except StackError:
-            yield broken("request-id-lost", request_id=request_id, service=service)
+            yield site.broken("request-id-lost", request_id=request_id, service=service)
             return
     yield ok("chain", f"request {request_id} is in the answer, in nginx's log and in Django's")
+
+
+def _without_id(site: Site, path: str, status: int) -> Finding:
+    """Return how far a request can be followed in a stack that gives requests no id."""
+    seen = [s for s in (site.nginx, site.app) if site.last_lines(s, path, 1)]
+    where = f"; its address is in the log of {' and '.join(seen)}" if seen else ""
+    return ok("chain", f"a request goes through every hop ({status}){where}; it has no request id")

@@ -1,40 +1,67 @@
 """Hop `database`: there, migrated, and can it be written?"""
 
+import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
-from hops.causes import broken
 from hops.finding import Finding, blocked, ok, unknown
 from hops.site import DATABASE_ERRORS, Site
 from hops.stack import StackError
 
+# What a database server, or the way to it, says; PostgreSQL's and MySQL's client libraries.
+REFUSED = {
+    "database-host-unknown": r"could not translate host name|Name or service not known|Unknown MySQL",
+    "database-password-refused": r"password authentication failed|Access denied for user|role .* does not exist",
+    "database-too-many-clients": r"too many clients|connection slots are reserved|Too many connections",
+    "database-refused": r"Connection refused|Can't connect|timeout expired|timed out|No route to host"
+    r"|the database system is starting up",
+}
+
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the database; takes the write lock for a moment, writes nothing."""
-    if "error" in site.inside["load"]:
+    if "error" in site.inside["load"] or "error" in site.inside.get("settings", {}):
         yield blocked("database", "django")
         return
-    if "sqlite" in site.inside:
-        finding = _sqlite(site)
-        if finding:
-            yield finding
-            return
+    if not site.has_django or not site.report("settings")["DATABASE"]["engine"]:
+        yield ok("database", "the site has no database")
+        return
+    wrong = _sqlite(site) if "sqlite" in site.inside else _server(site)
+    if wrong:
+        yield wrong
+        return
     try:
         missing = site.report("migrations")["missing"]
     except StackError as error:
         yield unknown("database", str(error))
         return
     if missing:
-        yield broken("migrations-missing", *missing, count=len(missing), first=missing[0])
+        yield site.broken("migrations-missing", *missing, count=len(missing), first=missing[0])
         return
     tables = site.report("tables")["missing"]
     if tables:
-        yield broken("tables-missing", *tables, first=tables[0])
+        yield site.broken("tables-missing", *tables, first=tables[0])
         return
-    page = site.inside["page"]
+    page = site.page
     if page.get("type") in DATABASE_ERRORS:
-        yield broken("query-fails", error=page["error"], place=page["place"])
+        yield site.broken("query-fails", error=page["error"], place=page["place"])
         return
-    yield ok("database", "it answers, it is migrated, and its write lock can be had")
+    what = "its write lock can be had" if "sqlite" in site.inside else "it takes connections"
+    yield ok("database", f"it answers, it is migrated, and {what}")
+
+
+def _server(site: Site) -> Finding | None:
+    """Return why a database server cannot be connected to."""
+    report = site.inside.get("connect", {})
+    if "error" not in report:
+        return None
+    database = site.report("settings")["DATABASE"]
+    where = ":".join(filter(None, (database["host"] or "a local socket", database["port"])))
+    for cause, pattern in REFUSED.items():
+        if re.search(pattern, report["error"]):
+            words = {"where": where, "host": database["host"], "error": report["error"]}
+            return site.broken(cause, report["error"], **words)
+    return unknown("database", report["error"])
 
 
 def _sqlite(site: Site) -> Finding | None:
@@ -43,10 +70,12 @@ def _sqlite(site: Site) -> Finding | None:
     error = report.get("error", "")
     _, file, *_ = report["places"]
     if file.get("error") == "No such file or directory":
-        return broken("database-missing", error, path=file["path"])
+        return site.broken("database-missing", error, path=file["path"])
     for place in report["places"]:
+        if place.get("full"):
+            return site.broken("disk-full", error, path=place["path"])
         if not (place.get("readable") and place.get("writable")):
-            return broken(
+            return site.broken(
                 "database-not-writable",
                 error or f"{place['path']}: mode {place.get('mode')}",
                 path=place["path"],
@@ -55,7 +84,11 @@ def _sqlite(site: Site) -> Finding | None:
                 user=site.app_identity,
             )
     if "locked" in error:
-        return broken("database-locked", error)
+        return site.broken("database-locked", error)
     if "malformed" in error or "not a database" in error:
-        return broken("database-damaged", path=file["path"], error=error)
-    return unknown("database", f"SQLite says: {error}") if error else None
+        return site.broken("database-damaged", path=file["path"], error=error)
+    if error:
+        return unknown("database", f"SQLite says: {error}")
+    if not site.stack.mount(site.app, str(PurePosixPath(file["path"]).parent)):
+        return site.broken("database-not-on-volume", path=file["path"])
+    return None

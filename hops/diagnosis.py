@@ -5,16 +5,17 @@ import importlib
 import time
 from collections.abc import Iterable, Iterator
 
-from hops.finding import HOPS, Finding, blocked, unknown
+from hops import logs
+from hops.finding import HOPS, Finding, Verdict, blocked, unknown
 from hops.site import Site
 
-# The services whose running container a hop looks into; port and uwsgi judge the containers.
+# The services whose running container a hop looks into; port, tls, nginx and uwsgi judge themselves
+# what keeps a container from running.
 NEEDS = {
-    "nginx": ("nginx",),
     "static": ("nginx", "app"),
     "media": ("nginx", "app"),
     "socket": ("nginx", "app"),
-    "django": ("app",),
+    "django": ("nginx", "app"),
     "database": ("app",),
     "chain": ("nginx", "app"),
 }
@@ -23,10 +24,18 @@ JUDGED_BY = {"nginx": "port", "app": "uwsgi"}
 
 def look(site: Site, hop: str) -> list[Finding]:
     """Return what one hop finds, or that what it looks into does not run."""
-    for service in NEEDS.get(hop, ()):
-        if not site.state(service).running:
-            return [blocked(hop, JUDGED_BY[service])]
-    return list(importlib.import_module(f"hops.{hop}").check(site))
+    for role in NEEDS.get(hop, ()):
+        if not site.state({"nginx": site.nginx, "app": site.app}[role]).running:
+            return [blocked(hop, JUDGED_BY[role])]
+        if role == "app" and not site.runs_uwsgi:
+            return [blocked(hop, "uwsgi")]
+    findings = list(importlib.import_module(f"hops.{hop}").check(site))
+    if all(finding.verdict is Verdict.OK for finding in findings):
+        # It works now; did it a few minutes ago?
+        recent = list(logs.recent(site, hop))
+        failed = [finding for finding in recent if finding.verdict is Verdict.BROKEN]
+        return failed or [*findings, *recent]
+    return findings
 
 
 def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
@@ -43,5 +52,6 @@ def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
             reason = (str(error) or type(error).__name__).splitlines()
             findings = [unknown(hop, f"it could not be looked at: {reason[0]}", *reason[1:6])]
         seconds = time.monotonic() - started
-        for finding in findings:
-            yield dataclasses.replace(finding, seconds=seconds / len(findings))
+        for number, finding in enumerate(findings):
+            spent = seconds if number == 0 else 0
+            yield dataclasses.replace(finding, site=site.name, seconds=spent)

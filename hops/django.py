@@ -1,11 +1,16 @@
 """Hop `django`: settings, the front page, and whether it sees the request as the client sent it."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
-from hops.causes import broken
+from hops import upstream
+from hops.causes import advice
 from hops.finding import Finding, blocked, ok, unknown
+from hops.inside import PAGE_SECONDS
 from hops.site import DATABASE_ERRORS, Site
 
 
@@ -13,33 +18,158 @@ def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the site itself; asks for the front page here and through nginx."""
     load = site.inside["load"]
     if "error" in load:
-        yield broken("settings-broken", error=load["error"], place=load["place"])
+        yield site.broken("settings-broken", error=load["error"], place=load["place"])
         return
-    settings, page = site.report("settings"), site.inside.get("page", {})
-    if settings["DEBUG"]:
-        yield broken("debug-on")
+    if not load["django"]:
+        yield _another_framework(site)
         return
-    if page.get("type") in DATABASE_ERRORS or "page" not in site.inside:
+    wrong = _settings(site) or _urls(site)
+    if wrong:
+        yield wrong
+        return
+    yield from _page(site)
+
+
+def _another_framework(site: Site) -> Finding:
+    status = site.get("/").status_code
+    if status >= 500:
+        return unknown("django", f"the app is not a Django site, and answers {status}")
+    return ok("django", f"the app is not a Django site; it answers {status}")
+
+
+def _settings(site: Site) -> Finding | None:
+    if "SECRET_KEY" in site.inside["settings"].get("error", ""):
+        return site.broken("secret-key-empty", site.inside["settings"]["error"])
+    settings = site.report("settings")
+    if not settings["has_secret_key"]:
+        return site.broken("secret-key-empty")
+    return site.broken("debug-on") if settings["DEBUG"] else None
+
+
+def _urls(site: Site) -> Finding | None:
+    urls = site.inside.get("urls", {})
+    if "error" in urls and urls["type"] not in DATABASE_ERRORS:
+        return site.broken("urlconf-broken", error=urls["error"], place=urls["place"])
+    return None
+
+
+def _page(site: Site) -> Iterator[Finding]:
+    if "error" in site.inside.get("sqlite", {}) or "error" in site.inside.get("connect", {}):
         yield blocked("django", "database")
         return
+    settings, page = site.report("settings"), site.page
+    if page.get("type") in DATABASE_ERRORS:
+        yield blocked("django", "database")
+        return
+    if "Missing staticfiles manifest entry" in page.get("error", ""):
+        words = {"error": page["error"], "place": page["place"]}
+        yield site.broken("static-manifest-entry-missing", **words)
+        return
+    if page.get("type") == "TimeoutError" and not page["place"]:
+        yield site.broken("page-hangs", page["error"], seconds=PAGE_SECONDS)
+        return
     if "error" in page:
-        yield broken("page-raises", error=page["error"], place=page["place"])
+        yield site.broken("page-raises", error=page["error"], place=page["place"])
         return
     if page["status"] == 400:
-        yield broken("host-refused", host=site.host, allowed=settings["ALLOWED_HOSTS"])
+        yield site.broken("host-refused", host=site.host, allowed=settings["ALLOWED_HOSTS"])
         return
     try:
-        plain = site.get("/")
+        answer = site.get("/")
     except requests.RequestException as error:
         yield unknown("django", f"the front page is not answered: {error}")
         return
-    if plain.status_code in (502, 503, 504):
-        yield blocked("django", f"what makes nginx answer {plain.status_code}")
-        return
-    if plain.status_code == 400:
-        yield broken("host-lost", host=site.host_header)
-        return
-    if max(plain.status_code, page["status"]) >= 500:
-        yield broken("page-fails", through=plain.status_code, alone=page["status"])
-        return
-    yield ok("django", f"the front page is answered ({plain.status_code}); DEBUG is off")
+    status = answer.status_code
+    if status in (502, 503, 504):
+        yield blocked("django", f"what makes nginx answer {status}")
+    elif status == 400:
+        yield _host_lost(site)
+    elif max(status, page["status"]) >= 500:
+        yield site.broken("page-fails", through=status, alone=page["status"])
+    elif wrong := _redirects(site, answer) or _form(site, settings):
+        yield wrong
+    else:
+        yield ok("django", f"the front page is answered ({status}); DEBUG is off")
+        yield from _later(site, settings)
+
+
+def _host_lost(site: Site) -> Finding:
+    """Return what nginx tells Django instead of the visitor's host."""
+    passed = site.upstream
+    if passed.protocol == "http":
+        told = upstream.params(passed).get("Host", "$proxy_host")
+        name = passed.directive.words[1] if told == "$proxy_host" else told
+        return site.broken("proxy-host-lost", passed.directive.place, told=name)
+    told = upstream.params(passed).get("HTTP_HOST", "")
+    return site.broken("host-lost", f"HTTP_HOST {told}" if told else "", host=site.host_header)
+
+
+def _redirects(site: Site, answer: requests.Response) -> Finding | None:
+    """Return that Django sends a visitor to https who is there already, or who can never be."""
+    location = answer.headers.get("Location", "")
+    target = urlsplit(location)
+    if not (300 <= answer.status_code < 400 and target.scheme == "https" and target.path == "/"):
+        return None
+    if target.hostname != site.host:
+        return None
+    header = site.report("settings")["SECURE_PROXY_SSL_HEADER"]
+    if header and not site.door.url.startswith("https:"):
+        # Meant for a proxy that does TLS in front: that would say so, and get the page.
+        again = site.get("/", **{"X-Forwarded-Proto": "https"})
+        if not again.headers.get("Location", "").startswith("https://"):
+            return None
+    url = f"{urlsplit(site.door.url).scheme}://{site.host_header}/"
+    return site.broken("https-redirect-loop", url=url, location=location)
+
+
+def _form(site: Site, settings: dict[str, Any]) -> Finding | None:
+    """
+    Send the login form back empty, as a browser would, and return what refuses it.
+
+    An empty form is refused by the form itself, before any name or password is looked at.
+    https://docs.djangoproject.com/en/stable/ref/csrf/#how-it-works
+    """
+    login = site.report("urls")["login"]
+    if not login:
+        return None
+    form = site.get(login)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form.text)
+    cookie = form.cookies.get(settings["CSRF_COOKIE_NAME"])
+    if form.status_code != 200 or not token or not cookie:
+        return None
+    # The scheme that the visitor types: nginx's own, or that of the TLS proxy in front of it.
+    scheme = "https" if site.behind_tls else urlsplit(site.door.url).scheme
+    if scheme == "http" and settings["CSRF_COOKIE_SECURE"]:
+        again = site.get(login, **{"X-Forwarded-Proto": "https"})
+        if settings["SECURE_PROXY_SSL_HEADER"] and again.status_code == 200:
+            return None  # made for a TLS proxy in front, which is not part of this project
+        return site.broken("secure-cookie-over-http", f"Set-Cookie: {cookie[:4]}…; Secure")
+    origin = f"{scheme}://{site.host_header}"
+    answer = site.client.post(
+        site.door.url + login,
+        data={"csrfmiddlewaretoken": token[1], "username": "", "password": ""},
+        headers={
+            "Host": site.host_header,
+            "Origin": origin,
+            "Referer": origin + login,
+            "Cookie": f"{settings['CSRF_COOKIE_NAME']}={cookie}",
+        },
+        timeout=5,
+        allow_redirects=False,
+    )
+    if answer.status_code != 403:
+        return None
+    trusted = f"CSRF_TRUSTED_ORIGINS = {settings['CSRF_TRUSTED_ORIGINS']}"
+    return site.broken("csrf-origin-refused", f"POST {login}: 403", trusted, origin=origin)
+
+
+def _later(site: Site, settings: dict[str, Any]) -> Iterator[Finding]:
+    """Yield what does no harm to the front page, but to those who look for an error, or trust a link."""
+    log = site.inside.get("log", {})
+    if "handlers" in log and not log["handlers"]:
+        yield advice("errors-not-logged", **site.words)
+    told = upstream.params(site.upstream)
+    if settings["USE_X_FORWARDED_HOST"] and not {"HTTP_X_FORWARDED_HOST", "X-Forwarded-Host"} & {
+        *told
+    }:
+        yield advice("host-spoofable", **site.words)

@@ -34,10 +34,11 @@ class Finding:
     hop: str
     verdict: Verdict
     summary: str  # one sentence
-    cause: str = ""  # a slug of hops.causes, when broken
+    cause: str = ""  # a slug of hops.causes: when broken, or when something will hurt later
     evidence: tuple[str, ...] = ()  # the very log line, mode, setting or packet
     fix: str = ""  # a command, or the line to change
-    seconds: float = field(default=0, compare=False)
+    seconds: float = field(default=0, compare=False)  # that looking at the hop took
+    site: str = ""  # its host, where nginx serves several
 
 
 def ok(hop: str, summary: str, *evidence: str) -> Finding:

@@ -8,6 +8,7 @@ https://nginx.org/en/docs/http/ngx_http_core_module.html#location
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 TOKEN = re.compile(
     r"""\s*(?:(?P<comment>\#[^\n]*)|(?P<mark>[{};])|"(?P<double>(?:\\.|[^"\\])*)"
@@ -124,6 +125,85 @@ def location(server: Directive, uri: str) -> Directive | None:
                 return candidate
     nested = location(best, uri) if best is not None else None
     return nested or best
+
+
+def servers(config: Directive) -> list[Directive]:
+    """Return the server blocks of the http part, in the order in which nginx reads them."""
+    return [item for http in config.find("http") for item in http.find("server") if item.block]
+
+
+def server_for(config: Directive, port: int, host: str) -> Directive | None:
+    """
+    Return the server block that answers a host on a port, as nginx chooses it; ``None``: none does.
+
+    https://nginx.org/en/docs/http/server_names.html
+    """
+    listening = [
+        (server, listen)
+        for server in servers(config)
+        for listen in listens(server)
+        if listen.port == port
+    ]
+    found: list[tuple[int, Directive]] = []
+    for server, _ in listening:
+        names = [
+            word for item in server.block if item.name == "server_name" for word in item.words[1:]
+        ]
+        for name in names or [""]:
+            if rank := _rank(name, host):
+                found.append((rank, server))
+    if found:
+        return min(found, key=lambda pair: pair[0])[1]
+    chosen = [server for server, listen in listening if listen.default]
+    chosen = chosen or [server for server, _ in listening]
+    return chosen[0] if chosen else None
+
+
+def _rank(name: str, host: str) -> int:
+    """Return how well a server_name fits a host: 1 the best, 0 not at all."""
+    if name == host or name == f".{host}":
+        return 1
+    if name.startswith("~"):
+        return 4 if re.search(name[1:].replace("(?<", "(?P<"), host) else 0
+    if name.startswith((".", "*.")) and host.endswith(name.removeprefix("*")):
+        return 2
+    if name.endswith(".*") and host.startswith(name[:-1]):
+        return 3
+    return 0
+
+
+class Listen(NamedTuple):
+    """A port on which nginx listens in its container, and whether it does TLS there."""
+
+    port: int
+    tls: bool
+    default: bool
+
+
+def listens(server: Directive) -> list[Listen]:
+    """
+    Return on which TCP ports a server block listens; port 80 when it does not say.
+
+    https://nginx.org/en/docs/http/ngx_http_core_module.html#listen
+    """
+    found = []
+    directives = [item for item in server.block if item.name == "listen"]
+    for directive in directives:
+        address, *options = directive.words[1:]
+        if not address.startswith("unix:"):
+            port = address.rpartition(":")[2]
+            number = int(port) if port.isdigit() else 80
+            tls = "ssl" in options or "quic" in options
+            found.append(Listen(number, tls, "default_server" in options))
+    return found if directives else [Listen(80, False, False)]
+
+
+def host_names(server: Directive) -> list[str]:
+    """Return the plain host names of a server block: no patterns, no catch-all."""
+    found = [name for item in server.block if item.name == "server_name" for name in item.words[1:]]
+    plain = [name for name in found if re.fullmatch(r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*", name)]
+    # ".example.com" means example.com and everything below it.
+    return plain + [name[1:] for name in found if re.fullmatch(r"\.[A-Za-z0-9.-]+", name)]
 
 
 def file_for(place: Directive, uri: str) -> str | None:

@@ -4,47 +4,58 @@ from collections.abc import Iterator
 
 import requests
 
-from hops.causes import broken
 from hops.finding import Finding, blocked, ok, unknown
 from hops.site import NOWHERE, Site
-
-TIMEOUT = 3  # seconds
+from hops.stack import StackError
 
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong between a client on this machine and nginx; sends one request."""
     state = site.state(site.nginx)
     if state.status == "missing":
-        yield broken("stack-not-started", service=site.nginx)
-        return
-    if "address already in use" in state.error or "port is already allocated" in state.error:
-        yield broken("port-taken", error=state.error)
-        return
-    if state.status == "paused":
-        yield broken("nginx-paused")
-        return
-    if not state.running and (state.status == "created" or site.init_failed):
-        yield blocked("port", f"{site.init} or {site.app}, which nginx waits for,")
-        return
-    if not state.running:
-        yield broken("nginx-not-running", *site.last_lines(site.nginx), state=state)
-        return
-    if not site.stack.published(site.nginx):
-        yield broken("port-not-published", service=site.nginx)
-        return
+        yield site.broken("stack-not-started")
+    elif "address already in use" in state.error or "port is already allocated" in state.error:
+        yield site.broken("port-taken", error=state.error)
+    elif state.status == "paused":
+        yield site.broken("nginx-paused")
+    elif not state.running and (
+        site.init_failed or (state.status == "created" and not state.error)
+    ):
+        waited_for = f"{site.init} or {site.app}" if site.init else site.app
+        yield blocked("port", f"{waited_for}, which nginx waits for,")
+    elif site.refusal or (state.error and not state.running):
+        yield blocked("port", "nginx")  # which ended because of what it was told
+    elif not state.running:
+        yield site.broken("nginx-not-running", *site.last_lines(site.nginx), state=state)
+    else:
+        yield from _answers(site)
 
+
+def _answers(site: Site) -> Iterator[Finding]:
+    try:
+        door = site.door
+    except StackError:
+        yield site.broken("port-not-published")
+        return
+    listening = sorted({listen.port for listen in site.listens})
+    if listening and door.inside not in site.all_ports:
+        known = " and ".join(map(str, sorted(site.all_ports)))
+        yield site.broken("port-leads-nowhere", address=door.url, inside=door.inside, listens=known)
+        return
     try:
         server = site.get(NOWHERE).headers.get("Server", "nothing")
     except requests.ConnectTimeout as error:
-        yield unknown("port", f"{site.address} does not take connections", str(error))
+        yield unknown("port", f"{door.url} does not take connections", str(error))
         return
     except requests.Timeout:
-        yield ok("port", f"{site.address} takes connections")
+        yield ok("port", f"{door.url} takes connections")
         return
     except requests.ConnectionError as error:
-        yield unknown("port", f"{site.address} is published, but does not speak HTTP", str(error))
+        yield unknown("port", f"{door.url} is published, but does not speak HTTP", str(error))
         return
     if server.startswith("nginx"):
-        yield ok("port", f"{site.address} leads to nginx")
+        yield ok("port", f"{door.url} leads to nginx")
+    elif site.is_nginx:
+        yield ok("port", f"{door.url} leads to nginx, which calls itself {server!r}")
     else:
-        yield broken("port-answered-by-another", f"Server: {server}", address=site.address)
+        yield site.broken("port-answered-by-another", f"Server: {server}", address=door.url)

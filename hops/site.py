@@ -4,19 +4,26 @@ The site behind the chain, as far as it can be seen: what the hops judge, looked
 Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
 """
 
+import contextlib
 import json
 import re
-import signal
-from datetime import datetime
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
-from hops import inside, nginx_config
+from hops import backlog, nginx_config
+from hops.back import Back
+from hops.causes import broken
+from hops.finding import Finding
+from hops.front import Front
 from hops.stack import Stack, StackError
+
+# The hop tls judges the certificate; asking for a page must work with any.
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 TIMEOUT = 3  # seconds for an answer of a healthy stack
 
@@ -27,173 +34,88 @@ DATABASE_ERRORS = {"OperationalError", "ProgrammingError", "DatabaseError"}
 NOWHERE = "/static/doctor-asks-for-nothing"
 
 
-class State(NamedTuple):
-    """What the engine says of a service's container."""
+class Site(Front, Back):
+    """One site of a stack under diagnosis: a server block of nginx and the app behind it."""
 
-    status: str  # "missing", "created", "running", "restarting", "exited", …
-    exit_code: int
-    health: str  # "healthy", "unhealthy", "starting", "" without a health check
-    restarts: int
-    out_of_memory: bool
-    started: str  # when, ISO 8601; empty when never
-    error: str  # why the engine could not start it
+    name = ""  # its host, where nginx serves several
 
-    @property
-    def running(self) -> bool:
-        return self.status == "running"
-
-    def __str__(self) -> str:
-        words = [self.status]
-        if not self.running and self.status != "missing":
-            words.append(f"exit code {self.exit_code}")
-        if self.out_of_memory and self.exit_code:
-            words.append("out of memory")
-        if self.restarts:
-            words.append(f"restarted {self.restarts} times")
-        return ", ".join(words + ([self.health] if self.health else []))
-
-
-class Site:
-    """A stack under diagnosis."""
-
-    # The services of compose.yaml, and the socket where nginx cannot be asked for it.
-    nginx, app, init = "nginx", "app", "init"
-    usual_socket = "/run/uwsgi/mysite.sock"
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
+    def __init__(self, stack: Stack, nginx: str, app: str, init: str = "", number: int = 0) -> None:
+        super().__init__(stack, nginx, app, init)
+        self.number = number
         self.silent = False
         self.client = requests.Session()
         self.client.trust_env = False  # a proxy for the internet has no part in this chain
+        self.client.verify = False
 
-    # -- containers
+    def broken(self, cause: str, *evidence: str, **words: object) -> Finding:
+        """Return ``hops.causes.broken`` with this site's words for what every cause may name."""
+        return broken(cause, *evidence, **{**self.words, **words})
 
-    def state(self, service: str) -> State:
-        """Return what the engine says of a service; ``missing`` when it has no container."""
+    @cached_property
+    def words(self) -> dict[str, object]:
+        """The names of the services, and how this project migrates and collects static files."""
+        manage = f"docker compose exec {self.app} python3 manage.py"
+        job = f"docker compose run --rm {self.init}"
+        ours = self.init == "init"
+        return {
+            "nginx": self.nginx,
+            "app": self.app,
+            "init": self.init,
+            "ini": "uwsgi/mysite.ini" if ours else "uWSGI's ini file",
+            "migrate": job if ours else f"{manage} migrate",
+            "collect": job if ours else f"{manage} collectstatic --no-input",
+            "recollect": job if ours else f"{manage} collectstatic --no-input --clear",
+        }
+
+    @cached_property
+    def host(self) -> str:
+        """
+        The host that a visitor asks for: what nginx was given as SITE_URL, the first plain
+        server_name, or else the first of ALLOWED_HOSTS; ``localhost`` where all of them take any.
+        """
+        if named := self.named_host:
+            return named
         try:
-            attributes = self.stack.container(service).attrs
+            return str(self.report("settings")["host"])
         except StackError:
-            return State("missing", 0, "", 0, False, "", "")
-        state = attributes["State"]
-        return State(
-            state["Status"],
-            state["ExitCode"],
-            (state.get("Health") or {}).get("Status", ""),
-            attributes["RestartCount"],
-            state["OOMKilled"],
-            state["StartedAt"],
-            state["Error"],
-        )
+            return "localhost"
 
     @property
-    def init_failed(self) -> bool:
-        """Whether the last start ended with init, so that the app was not started again."""
-        init, app = self.state(self.init), self.state(self.app)
-        return init.status == "exited" and init.exit_code != 0 and init.started > app.started
-
-    def last_lines(self, service: str, pattern: str = "", count: int = 3) -> tuple[str, ...]:
-        """
-        Return the last lines of a service's log that match a pattern.
-
-        A running container's since it started, of another one the end: the reason is there. Control
-        characters, which a stranger can put into a log, are replaced.
-        """
-        state = self.state(service)
-        try:
-            if state.running:
-                since = datetime.fromisoformat(state.started[:19] + "+00:00").timestamp()
-                lines = self.stack.logs(service, since).splitlines()
-            else:
-                lines = self.stack.logs(service).splitlines()[-80:]
-        except StackError:
-            return ()
-        clean = (re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "?", line) for line in lines)
-        return tuple([line for line in clean if line and re.search(pattern, line)][-count:])
-
-    # -- nginx
-
-    @cached_property
-    def config(self) -> nginx_config.Directive:
-        """The configuration on nginx's disk; raise ``StackError`` when nginx refuses it."""
-        try:
-            return nginx_config.parse(self.stack.run(self.nginx, "nginx", "-T"))
-        except ValueError as error:
-            raise StackError(str(error)) from None
-
-    @cached_property
-    def server(self) -> nginx_config.Directive:
-        """The server block that passes requests to the app; raise ``StackError`` with none."""
-        for server in self.config.find("server"):
-            if next(server.find("uwsgi_pass"), None):
-                return server
-        raise StackError("no server block of nginx has a uwsgi_pass")
-
-    @cached_property
-    def upstream(self) -> str:
-        """The address of uwsgi_pass, e.g. ``unix:/run/uwsgi/mysite.sock``."""
-        return next(self.server.find("uwsgi_pass")).words[1]
-
-    @cached_property
-    def socket(self) -> str:
-        """The path of the Unix socket: nginx's uwsgi_pass, or the usual one while nginx is away."""
-        if not self.state(self.nginx).running:
-            return self.usual_socket
-        if not self.upstream.startswith("unix:"):
-            raise StackError(f"uwsgi_pass {self.upstream} is not a Unix socket")
-        return self.upstream.removeprefix("unix:").rstrip(":")
+    def named_host(self) -> str:
+        """The host as nginx knows it, empty when it takes any."""
+        if url := self.site_url:
+            return urlsplit(url).hostname or ""
+        with contextlib.suppress(StackError):
+            names = nginx_config.host_names(self.server)
+            return next((name for name in names if name != "localhost"), "")
+        return ""
 
     @cached_property
     def host_header(self) -> str:
-        """The Host that a visitor sends: the first address in the SITE_URL that nginx was given."""
-        environment = self.stack.container(self.nginx).attrs["Config"]["Env"]
-        url = next(
-            (item for item in environment if item.startswith("SITE_URL=")), "=http://localhost"
-        )
-        return urlsplit(url.partition("=")[2].split(",")[0]).netloc
+        """``host`` with the port, as a browser sends it: without the scheme's own."""
+        if url := self.site_url:
+            return urlsplit(url).netloc
+        try:
+            door = self.door
+        except StackError:
+            return self.host
+        usual = 443 if door.url.startswith("https:") else 80
+        return self.host if door.port in (usual, 0) else f"{self.host}:{door.port}"
 
-    @property
-    def host(self) -> str:
-        """``host_header`` without its port."""
-        return urlsplit(f"//{self.host_header}").hostname or "localhost"
-
-    @cached_property
-    def nginx_identity(self) -> str:
-        """``uid:gid`` of nginx's workers, which are the ones that connect and read files."""
-        show = "cat /proc/[0-9]*/status"
-        status = self.stack.run(self.nginx, "sh", "-c", show)
-        found = re.findall(
-            r"^Name:\s*nginx$.*?^PPid:\s*(\d+)$.*?^Uid:\s*\d+\s+(\d+).*?^Gid:\s*\d+\s+(\d+)",
-            status,
-            re.MULTILINE | re.DOTALL,
-        )
-        workers = [(uid, gid) for parent, uid, gid in found if parent != "0"]
-        if not workers:
-            raise StackError("nginx has no worker process")
-        return ":".join(workers[0])
-
-    @cached_property
-    def address(self) -> str:
-        """Where nginx is published on this machine, e.g. ``http://127.0.0.1:8000``."""
-        published = self.stack.published(self.nginx)
-        if not published:
-            raise StackError(f"{self.nginx} has no published port through which it could be asked")
-        host, port = published[0]
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-    def get(self, path: str) -> requests.Response:
+    def get(self, path: str, **headers: str) -> requests.Response:
         """
         Ask nginx, through the published port and for the site's host; follow no redirect.
 
         Raise ``requests.Timeout`` after ``TIMEOUT`` seconds. Once ``NOWHERE`` was not answered, for
-        which nginx needs nobody else, it is raised at once: one hop that waits is enough.
+        which nginx needs nobody else, or no worker is free, it is raised at once: one hop that waits
+        is enough.
         """
         if self.silent:
-            raise requests.Timeout("nginx does not answer")
+            raise requests.Timeout("it was asked before, and did not answer")
         try:
             return self.client.get(
-                self.address + path,
-                headers={"Host": self.host_header},
+                self.door.url + path,
+                headers={"Host": self.host_header, **headers},
                 timeout=TIMEOUT,
                 allow_redirects=False,
             )
@@ -201,53 +123,87 @@ class Site:
             self.silent = path == NOWHERE
             raise
 
-    def why_not(self, right: str, path: str) -> dict[str, str]:
+    @property
+    def socket(self) -> str | tuple[str, int]:
         """
-        Return what denies nginx's workers a right ("r", "w" or "x") to a path, as words for a cause:
-        their ``identity``, the ``path`` at fault, and its mode and owner as ``blame``.
+        The address of uWSGI as its own container sees it: a path, or host and port.
 
-        A directory on the way that they may not enter comes before the path itself. Raise
-        ``StackError`` when nothing denies it.
+        While nginx cannot be asked, the one that uWSGI's own log names. Raise ``StackError`` when
+        the two containers have no place in common there.
         """
-        for place in [*reversed(PurePosixPath(path).parents), PurePosixPath(path)]:
-            needed = f"-{right}" if str(place) == path else "-x"
-            test = ("test", needed, str(place))
-            if self.stack.exec(self.nginx, *test, user=self.nginx_identity).code:
-                command = ("stat", "-c", "mode %a, owner %u:%g", str(place))
-                seen = self.stack.exec(self.nginx, *command, user="0", privileged=True)
-                blame = (seen.out or seen.err).strip()
-                return {"identity": self.nginx_identity, "path": str(place), "blame": blame}
-        raise StackError(f"nginx answers 403 for {path}, though its workers may read it")
-
-    # -- the app
+        try:
+            known = self.upstream
+        except StackError:
+            return self._own_socket
+        if not known.path:
+            return (next(iter(self._own_addresses), "127.0.0.1"), known.port)
+        path = self.stack.same_place(known.path, self.nginx, self.app)
+        if path is None:
+            raise StackError(f"{self.app} shares no volume with {self.nginx} at {known.path}")
+        return path
 
     @cached_property
-    def app_identity(self) -> str:
-        """``uid:gid`` of uWSGI."""
-        return self.stack.run(self.app, "stat", "-c", "%u:%g", "/proc/1").strip()
+    def _own_addresses(self) -> list[str]:
+        networks = self.stack.container(self.app).attrs["NetworkSettings"]["Networks"] or {}
+        return [item["IPAddress"] for item in networks.values() if item["IPAddress"]]
 
     @property
-    def inside(self) -> dict[str, Any]:
-        """What ``hops.inside`` reports from the app container; raise ``StackError`` with none."""
-        if isinstance(self._inside, str):
-            raise StackError(self._inside)
-        return self._inside
+    def _own_socket(self) -> str | tuple[str, int]:
+        lines = self.last_lines(self.app, r"uwsgi socket \d+ bound to ", 9)
+        for line in lines:
+            if found := re.search(r"bound to UNIX address (\S+)", line):
+                return found[1]
+            if found := re.search(r"bound to TCP address \S*:(\d+)", line):
+                return ("127.0.0.1", int(found[1]))
+        raise StackError("neither nginx nor uWSGI's log says where the socket is")
+
+    @property
+    def straight(self) -> Any:
+        """The answer of uWSGI to a request without nginx, asked once; ``StackError`` with none."""
+        if isinstance(self._straight, StackError):
+            raise self._straight
+        return self._straight
 
     @cached_property
-    def _inside(self) -> dict[str, Any] | str:
-        """The report, or why there is none: nobody asks, and waits, twice."""
-        source = Path(inside.__file__).read_text()
-        output = self.stack.exec(self.app, "python3", "-c", source, self.host)
-        if output.code == 128 + signal.SIGALRM:
-            return f"the site did not load and answer by itself within {inside.SECONDS} s"
-        if output.code:
-            return output.err.strip() or f"exit status {output.code}"
-        report: dict[str, Any] = json.loads(output.out)
-        return report
+    def _straight(self) -> Any:
+        try:
+            return self.ask_uwsgi("request", {"HTTP_HOST": self.host_header}, "", TIMEOUT)
+        except StackError as error:
+            return error
 
-    def report(self, part: str) -> dict[str, Any]:
-        """Return one part of ``inside``; raise ``StackError`` when it could not be had."""
-        found: dict[str, Any] = self.inside.get(part, {"error": "the site cannot be loaded"})
-        if "error" in found:
-            raise StackError(f"{part}: {found['error']}")
-        return found
+    def crowd(self) -> list[str]:
+        """
+        Return what keeps requests waiting, in words: the socket's queue, and what each worker does.
+
+        The second comes from uWSGI's stats, where they are switched on; empty when nobody can tell.
+        """
+        said = []
+        with contextlib.suppress(StackError, ValueError):
+            command = (self.python, "-c", Path(backlog.__file__).read_text())
+            waiting = self.stack.exec(self.app, *command, json.dumps(self.socket)).out
+            numbers = [str(number) for number in json.loads(waiting)]
+            said += [f"{' of '.join(numbers)} waiting at the socket"] if numbers else []
+        with contextlib.suppress(StackError):
+            options = self.report("uwsgi")["options"]
+            for address in options.get("stats", options.get("stats-server", []))[:1]:
+                host, _, port = address.rpartition(":")
+                tcp = (host or "127.0.0.1", int(port)) if port.isdigit() else None
+                said += self.ask_uwsgi("stats", TIMEOUT, at=tcp or address)
+        return said
+
+    def ask_uwsgi(
+        self, function: str, *arguments: object, at: str | tuple[str, int] | None = None
+    ) -> Any:
+        """
+        Call ``hops.uwsgi_protocol`` beside uWSGI, at its own ``socket``, and return the result.
+
+        Raise ``StackError`` with the reason when nobody answers.
+        """
+        return self.stack.uwsgi(
+            function,
+            at or self.socket,
+            *arguments,
+            service=self.app,
+            python=self.python,
+            environment=self.path_variable,
+        )

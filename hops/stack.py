@@ -17,7 +17,8 @@ import docker
 import docker.errors
 from docker.models.containers import Container
 
-from hops import uwsgi_protocol
+from hops import processes, uwsgi_protocol
+from hops.processes import Identity, Process
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -59,6 +60,23 @@ def run_once(image: str, command: Sequence[str], environment: Mapping[str, str])
     return Output(code, out, err)
 
 
+def _definition(
+    command: list[str], directory: Path, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    process = subprocess.run(
+        [*command, "config", "--format", "json"],
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if process.returncode:
+        raise StackError(f"Compose cannot read {directory}: {process.stderr.strip()}")
+    definition: dict[str, Any] = json.loads(process.stdout)
+    return definition
+
+
 class Stack:
     """One Compose project: its directory, its name and the variables it is started with."""
 
@@ -76,15 +94,16 @@ class Stack:
 
         Raise ``StackError`` with Compose's own words when it cannot read its files.
         """
-        process = subprocess.run(
-            ["docker", "compose", "config", "--format", "json"],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-        )
-        if process.returncode:
-            raise StackError(f"Compose cannot read {directory}: {process.stderr.strip()}")
-        return cls(directory, json.loads(process.stdout)["name"])
+        definition = _definition(["docker", "compose"], directory, os.environ)
+        stack = cls(directory, definition["name"])
+        stack.definition = definition
+        return stack
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """The project as Compose understands its files; raise ``StackError`` when it does not."""
+        command = ["docker", "compose", "--project-name", self.project]
+        return _definition(command, self.directory, {**os.environ, **self.variables})
 
     def __repr__(self) -> str:
         return f"<Stack {self.project}>"
@@ -145,14 +164,59 @@ class Stack:
             (item["HostIp"], item["HostPort"]) for items in ports.values() for item in items or []
         ]
 
-    def volume(self, service: str, path: str) -> str:
-        """Return the name of the volume that a service mounts at a path, empty when it mounts none."""
-        mounts = self.container(service).attrs["Mounts"]
-        above = [mount for mount in mounts if f"{path}/".startswith(f"{mount['Destination']}/")]
-        nearest: dict[str, Any] = max(
-            above, key=lambda mount: len(mount["Destination"]), default={}
+    def image_of(self, name: str) -> str:
+        """Return the id of the image that has a name now; empty when none has."""
+        try:
+            return str(self.engine.images.get(name).id)
+        except docker.errors.ImageNotFound:
+            return ""
+
+    def out_of_memory(self, service: str, seconds: float) -> bool:
+        """Return whether the kernel ended a process of a service for memory in the last seconds."""
+        now = int(time.time())
+        events = self.engine.events(
+            since=now - int(seconds),
+            until=now + 1,
+            filters={"container": str(self.container(service).id), "event": "oom"},
         )
-        return str(nearest.get("Name", ""))
+        return next(iter(events), None) is not None
+
+    def addresses(self, service: str) -> set[str]:
+        """Return every name and IP address under which other services reach a service."""
+        try:
+            attributes = self.container(service).attrs
+        except StackError:
+            return {service}
+        found = {service, attributes["Name"].lstrip("/"), attributes["Config"]["Hostname"]}
+        for network in (attributes["NetworkSettings"]["Networks"] or {}).values():
+            found |= {network["IPAddress"], *(network["Aliases"] or [])}
+            found |= set(network.get("DNSNames") or [])
+        return found - {""}
+
+    def mount(self, service: str, path: str) -> dict[str, Any]:
+        """
+        Return what a service mounts at a path or above it, as the engine describes it: ``Type``,
+        ``Name`` of a volume, ``Source`` on the machine, ``Destination``; empty with none.
+        """
+        mounts = self.container(service).attrs["Mounts"]
+        above = [item for item in mounts if f"{path}/".startswith(f"{item['Destination']}/")]
+        return max(above, key=lambda item: len(item["Destination"]), default={})
+
+    def same_place(self, path: str, service: str, other: str) -> str | None:
+        """
+        Return under which path another service sees the file that a service sees at ``path``.
+
+        ``None`` when it sees it nowhere: they have no volume or directory in common there.
+        """
+        mount = self.mount(service, path)
+        if not mount.get("Source"):
+            return None
+        on_machine = str(mount["Source"]) + path.removeprefix(mount["Destination"])
+        for item in self.container(other).attrs["Mounts"]:
+            if item.get("Source") and f"{on_machine}/".startswith(f"{item['Source']}/"):
+                below = on_machine.removeprefix(str(item["Source"]))
+                return str(item["Destination"]) + below
+        return None
 
     # -- one service
 
@@ -168,22 +232,64 @@ class Stack:
             raise StackError(f"the service {service!r} of {self.project} has no container")
         return found[0]
 
-    def exec(self, service: str, *command: str, user: str = "", privileged: bool = False) -> Output:
+    def exec(
+        self,
+        service: str,
+        *command: str,
+        user: str = "",
+        privileged: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> Output:
         """
         Run a command in a service's container and return what it left.
 
         ``user`` is a numeric ``uid:gid``; without it, the container's own. ``privileged`` gives the
         command the capabilities that the container itself lacks: root without them sees no more
-        than anybody else.
+        than anybody else. Raise ``StackError`` when the container does not run.
         """
         # Two steps instead of the SDK's exec_run, whose types do not tell stdout from stderr.
         api = self.engine.api
-        started = api.exec_create(
-            self.container(service).id, list(command), user=user, privileged=privileged
-        )["Id"]
-        out, err = api.exec_start(started, demux=True)
+        try:
+            started = api.exec_create(
+                self.container(service).id,
+                list(command),
+                user=user,
+                privileged=privileged,
+                environment=dict(environment or {}),
+            )["Id"]
+            out, err = api.exec_start(started, demux=True)
+        except docker.errors.APIError as error:  # above all: it does not run
+            raise StackError(f"{service}: {error.explanation or error}") from None
         code: int = api.exec_inspect(started)["ExitCode"]
-        return Output(code, (out or b"").decode(), (err or b"").decode())
+        text, errors = ((part or b"").decode(errors="replace") for part in (out, err))
+        if text.startswith("OCI runtime exec failed"):
+            # Not the command's fault, unless it is not there: the caller may try another one.
+            if f'exec: "{command[0]}"' in text:
+                return Output(127, "", text)
+            raise StackError(f"{service}: nothing can be run in its container: {text.strip()}")
+        return Output(code, text, errors)
+
+    def exec_as(self, service: str, identity: Identity, *command: str) -> Output:
+        """
+        Run a command with exactly the rights of a process, its other groups included.
+
+        Docker's own ``--user`` gives a group list of its making: what Compose has as ``group_add``
+        would be in it, though a process that changed its user has lost that. util-linux's setpriv
+        does it right; where it is missing, ``--user`` comes near enough.
+        """
+        groups = ",".join(map(str, sorted(identity.groups))) or "-all"
+        drop = ("setpriv", f"--reuid={identity.uid}", f"--regid={identity.gid}")
+        listed = f"--groups={groups}" if identity.groups else "--clear-groups"
+        output = self.exec(service, *drop, listed, "--", *command, user="0", privileged=True)
+        if output.code in (126, 127) and "setpriv" in output.out + output.err:
+            return self.exec(service, *command, user=str(identity))
+        return output
+
+    def processes(self, service: str) -> list[Process]:
+        """Return the processes of a service's container."""
+        return processes.parse(
+            self.exec(service, "sh", "-c", processes.SHOW, user="0", privileged=True).out
+        )
 
     def run(self, service: str, *command: str, user: str = "") -> str:
         """Run a command as ``exec`` does; return stdout, raise ``StackError`` when it fails."""
@@ -217,16 +323,27 @@ class Stack:
         entry: dict[str, Any] = json.loads(self.wait(f"{text!r} in the log", find, 5, service))
         return entry
 
-    def uwsgi(self, function: str, socket: str, *arguments: object, user: str = "") -> object:
+    def uwsgi(
+        self,
+        function: str,
+        socket: str | tuple[str, int],
+        *arguments: object,
+        service: str = "app",
+        python: str = "python3",
+        environment: Mapping[str, str] | None = None,
+    ) -> object:
         """
-        Call ``hops.uwsgi_protocol`` inside the app container, where the socket is.
+        Call ``hops.uwsgi_protocol`` inside the app's container, where the socket is.
 
-        ``function`` is ``"ping"`` or ``"request"``; the result is what that returns, as JSON does.
-        Raise ``StackError`` with the reason when nobody answers.
+        ``function`` is ``"ping"``, ``"request"``, ``"http"`` or ``"stats"``; the result is what that returns, as
+        JSON does. Raise ``StackError`` with the reason when nobody answers.
         """
         source = Path(uwsgi_protocol.__file__).read_text()
         call = json.dumps([function, socket, *arguments])
-        result = json.loads(self.run("app", "python3", "-c", source, call, user=user))
+        output = self.exec(service, python, "-c", source, call, environment=environment)
+        if output.code:
+            raise StackError(f"{function}: {output.err.strip() or output.out.strip()}")
+        result = json.loads(output.out)
         if isinstance(result, dict):
             raise StackError(f"{function} {socket}: {result['error']}")
         return result

@@ -5,47 +5,100 @@ import re
 from collections.abc import Iterator
 
 from hops import nginx_config
-from hops.causes import broken
-from hops.finding import Finding, ok, unknown
+from hops.finding import Finding, blocked, ok, unknown
+from hops.nginx_config import Directive
 from hops.site import Site
+from hops.upstream import PROTOCOLS
 
 TYPE = "text/css"
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with static files, judged by the admin's style sheet."""
+    """Yield what is wrong with static files, judged by the admin's style sheet, or another one."""
+    if not site.has_django:
+        yield ok("static", "the app is not a Django site: it has no collected static files")
+        return
+    wrong = site.inside.get("static", {})
+    if "manifest entry" in wrong.get("error", ""):
+        yield site.broken("static-manifest-entry-missing", **_where(wrong))
+        return
+    if "StaticFilesStorage" not in wrong.get("error", "") and "INSTALLED_APPS" in wrong.get(
+        "error", ""
+    ):
+        yield ok("static", "the site does not use django.contrib.staticfiles")
+        return
     sample = site.report("static")
-    url, collected = sample["url"], sample["file"]
+    if not sample["url"]:
+        where = sample.get("elsewhere")
+        yield ok(
+            "static", f"static files come from {where}" if where else "the site has no style sheet"
+        )
+        return
+    url = sample["url"]
     place = nginx_config.location(site.server, url)
     path = nginx_config.file_for(place, url) if place else None
-    if place is None or path is None:
-        yield unknown("static", f"no location of nginx serves {url} from a directory")
-        return
-
     answer = site.get(url)
-    log = site.last_lines(site.nginx, r"open\(\).*" + re.escape(path), 1)
-    if answer.status_code == 404:
-        yield broken(
-            "static-missing",
-            f"{place.place}: location {' '.join(place.words[1:])}",
-            *log,
-            path=path,
-        )
-    elif answer.status_code == 403:
-        denied = site.why_not("r", path)
-        yield broken("static-permission-denied", "{path}: {blame}".format(**denied), *log, **denied)
-    elif answer.status_code != 200:
-        yield unknown("static", f"nginx answers {answer.status_code} for {url}")
-    elif answer.headers.get("Content-Type", "").split(";")[0] != TYPE:
-        yield broken(
-            "static-wrong-type", url=url, type=answer.headers.get("Content-Type", "nothing")
-        )
-    else:
-        ours = site.stack.run(site.app, "sha256sum", collected).split()[0]
-        theirs = hashlib.sha256(answer.content).hexdigest()
-        if ours == theirs:
-            yield ok("static", f"{url} is the file that was collected")
+    status = answer.status_code
+    if place is None or path is None or _passes_on(place):
+        if status == 200:
+            yield ok("static", f"{url} comes from the app, not from nginx")
+        elif status == 404:
+            prefix = site.report("settings")["STATIC_URL"]
+            where = [f"{place.place}: location {' '.join(place.words[1:])}"] if place else []
+            yield site.broken("static-not-routed", *where, url=url, prefix=prefix)
+        elif status >= 500:
+            yield blocked("static", f"what makes nginx answer {status}")
         else:
-            yield broken(
-                "static-stale", f"collected: sha256 {ours}", f"served: sha256 {theirs}", url=url
+            yield unknown("static", f"{url} is answered with {status}")
+        return
+    log = site.last_lines(site.nginx, r"open\(\).*" + re.escape(path), 1)
+    evidence = (f"{place.place}: location {' '.join(place.words[1:])}", *log)
+    if status == 404:
+        yield _missing(site, place, path, evidence)
+    elif status == 403:
+        denied = site.why_not("r", path)
+        seen = "{path}: {blame}".format(**denied)
+        yield site.broken("static-permission-denied", seen, *log, **denied)
+    elif status != 200:
+        yield unknown("static", f"nginx answers {status} for {url}")
+    elif answer.headers.get("Content-Type", "").split(";")[0] != TYPE:
+        kind = answer.headers.get("Content-Type", "nothing")
+        yield site.broken("static-wrong-type", url=url, type=kind)
+    else:
+        yield _same(site, sample, answer.content)
+
+
+def _where(error: dict[str, str]) -> dict[str, str]:
+    return {"error": error["error"], "place": error["place"] or "in Django itself"}
+
+
+def _passes_on(place: Directive) -> bool:
+    return any(item.name in PROTOCOLS for item in place.block)
+
+
+def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...]) -> Finding:
+    """Return why nothing is there: a path that cannot be right, or files that are not collected."""
+    prefix = place.words[-1]
+    alias, root = place.get("alias"), place.get("root")
+    if alias and alias.parent is place:
+        target = alias.words[1]
+        if prefix.endswith("/") and not target.endswith("/"):
+            return site.broken(
+                "static-alias-glued", *evidence, path=path, alias=target, prefix=prefix
             )
+    elif root and (folder := prefix.strip("/")) and f"/{folder}/{folder}/" in path:
+        return site.broken("static-root-doubled", *evidence, path=path)
+    return site.broken("static-missing", *evidence, path=path)
+
+
+def _same(site: Site, sample: dict[str, str], served: bytes) -> Finding:
+    """Return whether what nginx served is what the release has."""
+    # A name with a hash belongs to a collected file, whose addresses were rewritten; without, the
+    # collected file should be a copy of the app's own.
+    path = sample["file"] if sample["hashed"] else sample["source"]
+    ours = site.stack.run(site.app, "sha256sum", path).split()[0]
+    theirs = hashlib.sha256(served).hexdigest()
+    if ours == theirs:
+        return ok("static", f"{sample['url']} is the file that was collected")
+    evidence = (f"{path}: sha256 {ours}", f"served: sha256 {theirs}")
+    return site.broken("static-stale", *evidence, url=sample["url"])

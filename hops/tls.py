@@ -1,15 +1,90 @@
 """Hop `tls`: is the connection what the public address promises?"""
 
+import re
+import ssl
+import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
-from hops.finding import Finding, ok
+from hops.causes import advice
+from hops.client import Client, Origin
+from hops.finding import Finding, blocked, ok, unknown
 from hops.site import Site
+
+SOON = 14  # days
+
+# OpenSSL's numbers: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
+ISSUER_UNKNOWN, LEAF_ALONE = 20, 21
+
+# What nginx says when it cannot use a certificate; ngx_event_openssl.c.
+REFUSED = {
+    "tls-certificate-missing": r"\[emerg\].*cannot load certificate",
+    "tls-key-mismatch": r"\[emerg\].*(?:key values mismatch|SSL_CTX_use_PrivateKey)",
+}
 
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield whether nginx does TLS itself; where it does not, there is nothing here to break."""
-    listening = [str(listen) for listen in site.server.find("listen")]
-    if any("ssl" in listen.split() for listen in listening):
-        yield ok("tls", "nginx does TLS itself", *listening)
-    else:
+    state = site.state(site.nginx)
+    if not state.running or site.refusal:
+        yield _why_not(site) or blocked("tls", "nginx" if site.refusal else "port")
+        return
+    plain = {listen.port for listen in site.listens if not listen.tls}
+    for inside, outside in site.published:
+        if 443 in (inside, outside) and inside in plain:
+            yield site.broken("tls-plain-port", port=outside, inside=inside)
+            return
+    if not site.door.url.startswith("https:"):
         yield ok("tls", "no TLS in this stack: plain HTTP, or TLS in front of it")
+        return
+    yield from _certificate(site)
+
+
+def _why_not(site: Site) -> Finding | None:
+    """Return what is wrong with the certificate for which nginx does not start."""
+    lines = site.refusal[-1:]
+    for cause, pattern in REFUSED.items():
+        if lines and re.search(pattern, lines[0]):
+            return site.broken(cause, *lines, error=lines[0])
+    return None
+
+
+def _certificate(site: Site) -> Iterator[Finding]:
+    """Yield what is wrong with the certificate that nginx shows for the site's host."""
+    door = urlsplit(site.door.url)
+    origin = Origin.of(f"https://{site.host_header}")
+    client = Client(str(origin), {origin.port: [(door.hostname or "", door.port or 443)]})
+    try:
+        shown = client.handshake(origin, verify=False)
+    except OSError as error:
+        yield unknown("tls", f"no TLS connection to {site.door.url} comes about: {error}")
+        return
+    leaf = shown.chain[0]
+    names = [value for _, value in leaf.get("subjectAltName", ())]
+    trusted, problem = True, 0
+    try:
+        client.handshake(origin, verify=True)
+    except ssl.SSLCertVerificationError as error:
+        trusted, problem = False, error.verify_code
+    words = {"host": site.host, "end": leaf["notAfter"], "names": ", ".join(names) or "nobody"}
+    days = (ssl.cert_time_to_seconds(leaf["notAfter"]) - time.time()) / 86_400
+    if days < 0:
+        yield site.broken("tls-certificate-expired", **words)
+    elif not any(_fits(name, site.host) for name in names):
+        yield site.broken("tls-certificate-other-name", **words)
+    elif problem in (ISSUER_UNKNOWN, LEAF_ALONE) and shown.chain[-1].get("caIssuers"):
+        issuer = ", ".join(value for part in leaf["issuer"] for _, value in part)
+        yield site.broken("tls-chain-incomplete", issuer=issuer, **words)
+    elif days < SOON:
+        yield advice("tls-certificate-ends-soon", days=int(days), **words)
+    else:
+        by = "" if trusted else ", though this machine does not know who made it"
+        yield ok(
+            "tls",
+            f"{shown.version}; the certificate is for {site.host} until {leaf['notAfter']}{by}",
+        )
+
+
+def _fits(name: str, host: str) -> bool:
+    """Return whether a name of a certificate is a host's; RFC 9525 section 6.3."""
+    return name == host or (name.startswith("*.") and name[2:] == host.partition(".")[2])

@@ -4,13 +4,17 @@ The uwsgi protocol, client side: what nginx says to uWSGI, said by us.
 https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 
 Only the standard library, and one file: the harness also runs it inside a container, beside a socket
-that cannot be reached from outside (``hops.stack.Stack.uwsgi``).
+that cannot be reached from outside (``hops.stack.Stack.uwsgi``), with the Python that is there (3.9
+or later).
 """
+
+from __future__ import annotations
 
 import json
 import socket
 import struct
 import sys
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -49,7 +53,7 @@ def exchange(address: str | tuple[str, int], data: bytes, timeout: float = 5) ->
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family) as connection:
         connection.settimeout(timeout)
-        connection.connect(address)
+        connection.connect(address if isinstance(address, str) else tuple(address))
         connection.sendall(data)
         with connection.makefile("rb") as stream:
             return stream.read()
@@ -83,7 +87,44 @@ def request(
         "HTTP_HOST": "localhost",
         "CONTENT_LENGTH": str(len(body)),
     }
-    answer = exchange(address, packet({**defaults, **variables}) + body, timeout)
+    return parse(exchange(address, packet({**defaults, **variables}) + body, timeout))
+
+
+def http(address: str | tuple[str, int], host: str, timeout: float = 5) -> Response:
+    """
+    Return the answer to the same request in plain HTTP: who answers this speaks no uwsgi.
+
+    Raise as ``request`` does. To a uwsgi socket these bytes are the start of a packet of 21,573
+    bytes ("ET" of "GET", https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html): a worker may
+    wait for the rest of it until we hang up.
+    """
+    call = f"GET / HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    return parse(exchange(address, call.encode(), timeout))
+
+
+def stats(address: str | tuple[str, int], timeout: float = 5) -> list[str]:
+    """
+    Return what each worker does, in words, as uWSGI's stats server knows it.
+
+    https://uwsgi-docs.readthedocs.io/en/latest/StatsServer.html. Of a request, only method and path:
+    the rest is the visitor's. Raise ``OSError`` when nobody answers, ``ValueError`` when it is no JSON.
+    """
+    said = []
+    for worker in json.loads(exchange(address, b"", timeout))["workers"]:
+        line = f"worker {worker['id']} (pid {worker['pid']}): {worker['status']}"
+        for core in worker["cores"]:
+            variables = dict(pair.partition("=")[::2] for pair in core.get("vars", []))
+            if core["in_request"] and "REQUEST_URI" in variables:
+                path = variables["REQUEST_URI"].partition("?")[0]
+                line += f", {variables.get('REQUEST_METHOD', '')} {path}"
+                if since := core.get("req_info", {}).get("request_start"):
+                    line += f", for {time.time() - since:.0f} s"
+        said.append(line)
+    return said
+
+
+def parse(answer: bytes) -> Response:
+    """Return an answer's parts; raise ``ValueError`` when it is not HTTP."""
     head, separator, content = answer.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     if not separator or not lines[0].startswith("HTTP/"):
@@ -100,10 +141,15 @@ def main() -> None:
     try:
         if function == "ping":
             result: object = ping(*arguments)
+        elif function == "stats":
+            result = stats(*arguments)
         else:
-            address, variables, *rest = arguments
-            body, *timeout = rest or [""]
-            response = request(address, variables, body.encode(), *timeout)
+            if function == "http":
+                response = http(*arguments)
+            else:
+                address, variables, *rest = arguments
+                body, *timeout = rest or [""]
+                response = request(address, variables, body.encode(), *timeout)
             result = [response.status, response.headers, response.body.decode("latin-1")]
     except (OSError, ValueError) as error:
         result = {"error": f"{type(error).__name__}: {error}"}

@@ -22,7 +22,9 @@ import docker
 import pytest
 import requests
 
+from hops.finding import HOPS
 from hops.stack import PROJECT_LABEL, Stack, StackError
+from tests import doctor
 from tests.people import create_user, log_in
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +90,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 # -- stacks
+
+
+@pytest.fixture(autouse=True)
+def _a_new_patient() -> None:
+    """Let the doctor of this test forget what the logs say from before it."""
+    doctor.began = time.time()
 
 
 @pytest.fixture(scope="session")
@@ -248,3 +256,23 @@ def pytest_runtest_makereport(
                     log = "\n".join(stack.logs(service, since).splitlines()[-40:])
                     report.sections.append((f"{stack.project}: log of {service}", log))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show which failures were injected, what the doctor called each, and how long that took."""
+    rows = []
+    for report in terminalreporter.getreports("passed"):
+        seen = dict(report.user_properties)
+        if report.when == "call" and "cause" in seen:
+            row = (seen["hop"], seen["cause"], seen["seconds"], seen.get("entry", ""))
+            rows.append(row)
+    if not rows:
+        return
+    terminalreporter.section(
+        "failures injected and named: hop, cause, seconds, what people know it as"
+    )
+    for hop, cause, seconds, entry in sorted(rows, key=lambda row: (HOPS.index(row[0]), row[1])):
+        terminalreporter.write_line(f"{hop:<9} {cause:<29} {seconds:>5} s  {entry}")
+    slowest = max(row[2] for row in rows)
+    causes = len({row[1] for row in rows})
+    terminalreporter.write_line(f"{len(rows)} injected, {causes} causes, the slowest {slowest} s")

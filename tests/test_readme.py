@@ -17,6 +17,7 @@ EXPECTED = {
     "docker compose up --build --wait": r"nginx-1\S*\s+\S*Healthy",
     "scripts/up": r"The site is up: http://localhost:\d+",
     "scripts/doctor": "All 10 hops work",
+    "scripts/doctor --project-directory .": "All 10 hops work",
     "docker compose exec app python manage.py createsuperuser": "Username",
     "docker compose exec app python manage.py check": "no issues",
     "docker compose ps --all": r"init.*Exited \(0\)",

@@ -1,0 +1,129 @@
+"""
+uWSGI and the site it runs, as far as a hop has to know them: looked up once.
+
+Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+"""
+
+import json
+import shlex
+import signal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hops import inside
+from hops.containers import Containers
+from hops.processes import Identity, Process, masters, workers
+from hops.stack import StackError
+
+
+class Back(Containers):
+    """The back of a site: uWSGI, its process and its environment, and the site as loaded beside it."""
+
+    @cached_property
+    def processes(self) -> list[Process]:
+        """The processes of the app's container."""
+        return self.stack.processes(self.app)
+
+    @cached_property
+    def uwsgi(self) -> Process:
+        """uWSGI's master process, or the only one; raise ``StackError`` when none runs."""
+        for master in masters(self.processes, "uwsgi"):
+            return master
+        raise StackError(f"no uWSGI process runs in {self.app}")
+
+    @property
+    def runs_uwsgi(self) -> bool:
+        """Whether the app's container has a uWSGI in it now."""
+        try:
+            return bool(self.uwsgi)
+        except StackError:
+            return False
+
+    @cached_property
+    def app_identity(self) -> Identity:
+        """The rights of uWSGI's workers."""
+        return workers(self.processes, self.uwsgi)[0].identity
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The environment that uWSGI was started with. It holds secrets: never show it."""
+        command = ("cat", f"/proc/{self.uwsgi.pid}/environ")
+        text = self.stack.exec(self.app, *command, user="0", privileged=True).out
+        pairs = (item.partition("=") for item in text.split("\0"))
+        return {name: value for name, equals, value in pairs if equals}
+
+    @cached_property
+    def python(self) -> str:
+        """The interpreter to run things with beside uWSGI; raise ``StackError`` with none."""
+        program = self.uwsgi.command.split(" ")[0]
+        if "python" in program:
+            return program
+        home = self.environment.get("VIRTUAL_ENV", "")
+        tried = ([f"{home}/bin/python"] if home else []) + ["python3", "python"]
+        show = f"command -v {' || command -v '.join(map(shlex.quote, tried))}"
+        output = self.stack.exec(self.app, "sh", "-c", show, environment=self.path_variable)
+        if output.code:
+            raise StackError(f"there is no Python in {self.app} to look at the site with")
+        return output.out.strip()
+
+    @property
+    def path_variable(self) -> dict[str, str]:
+        return {"PATH": self.environment["PATH"]} if "PATH" in self.environment else {}
+
+    @property
+    def inside(self) -> dict[str, Any]:
+        """What ``hops.inside`` reports of the site; raise ``StackError`` when it cannot be had."""
+        if isinstance(self._inside, str):
+            raise StackError(self._inside)
+        return self._inside
+
+    @property
+    def page(self) -> dict[str, Any]:
+        """What it reports of the front page; empty when it did not get that far."""
+        page: dict[str, Any] = self.inside.get("page", {})
+        return page
+
+    @property
+    def has_django(self) -> bool:
+        """Whether the app is a Django site; raise ``StackError`` when it cannot be loaded."""
+        load = self.inside["load"]
+        if "error" in load:
+            raise StackError(f"the site cannot be loaded: {load['error']}")
+        return bool(load["django"])
+
+    def report(self, part: str) -> dict[str, Any]:
+        """Return one part of ``inside``; raise ``StackError`` when it could not be had."""
+        found: dict[str, Any] = self.inside.get(part, {"error": "the site cannot be loaded"})
+        if "error" in found:
+            raise StackError(f"{part}: {found['error']}")
+        return found
+
+    @property
+    def named_host(self) -> str:
+        """The host that visitors ask for, where nginx knows it: ``Site`` looks."""
+        return ""
+
+    @cached_property
+    def _inside(self) -> dict[str, Any] | str:
+        """The report, or why there is none: nobody asks, and waits, twice."""
+        try:
+            worker = workers(self.processes, self.uwsgi)[0].pid
+            call = {"host": self.named_host, "pid": self.uwsgi.pid, "worker": worker}
+            output = self.stack.exec(
+                self.app,
+                self.python,
+                "-c",
+                Path(inside.__file__).read_text(),
+                json.dumps(call),
+                user=str(self.app_identity),
+                environment=self.environment,
+            )
+        except StackError as error:
+            return str(error)
+        if output.code == 128 + signal.SIGALRM:
+            return f"the site did not load and answer by itself within {inside.SECONDS} s"
+        if output.code:
+            return output.err.strip() or f"exit status {output.code}"
+        report: dict[str, Any] = json.loads(output.out)
+        return report

@@ -1,0 +1,218 @@
+"""
+nginx and its configuration, as far as a hop has to know it: looked up once.
+
+Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+"""
+
+import shlex
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from hops import nginx_config, upstream
+from hops.containers import Containers
+from hops.nginx_config import Directive, Listen
+from hops.processes import Identity, masters, workers
+from hops.stack import Output, StackError
+from hops.upstream import Upstream
+
+
+class Place(NamedTuple):
+    """What is at a path: its kind as stat names it ("socket", "directory", …), mode and owner."""
+
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+
+    def __str__(self) -> str:
+        return f"mode {self.mode:04o}, owner {self.uid}:{self.gid}"
+
+
+class Door(NamedTuple):
+    """Where nginx can be asked from this machine: a published port, and what is behind it."""
+
+    url: str  # e.g. http://127.0.0.1:8000
+    port: int  # on this machine
+    inside: int  # in nginx's container
+
+
+class Front(Containers):
+    """The front of a site: one server block of nginx, and the container that it runs in."""
+
+    number = 0  # of the server block, among those that pass requests on
+
+    @cached_property
+    def config(self) -> Directive:
+        """The configuration on nginx's disk; raise ``StackError`` when nginx refuses it."""
+        try:
+            return nginx_config.parse(self.stack.run(self.nginx, "nginx", "-T"))
+        except ValueError as error:
+            raise StackError(str(error)) from None
+
+    @property
+    def refusal(self) -> tuple[str, ...]:
+        """The lines with which nginx refuses to start; empty when it runs, or ended otherwise."""
+        if not self.state(self.nginx).keeps_ending:
+            return ()
+        return self.last_lines(self.nginx, r"\[emerg\]|\[crit\].* pread\(\)")
+
+    @cached_property
+    def nginx_build(self) -> str:
+        """What nginx was built with: the output of ``nginx -V``."""
+        return self.stack.exec(self.nginx, "nginx", "-V").err
+
+    @cached_property
+    def servers(self) -> list[tuple[Directive, Upstream]]:
+        """The server blocks that pass requests on, each with where to; ``StackError`` with none."""
+        found = []
+        problem = "no server block of nginx passes requests on (uwsgi_pass)"
+        for server in nginx_config.servers(self.config):
+            try:
+                found.append((server, upstream.of(server, self.config)))
+            except ValueError as error:
+                problem = str(error)
+        if not found:
+            raise StackError(problem)
+        return found
+
+    @property
+    def server(self) -> Directive:
+        """The server block of this site; raise ``StackError`` with none."""
+        return self.servers[self.number][0]
+
+    @property
+    def upstream(self) -> Upstream:
+        """Where that passes requests to; raise ``StackError`` with none."""
+        return self.servers[self.number][1]
+
+    @cached_property
+    def nginx_identity(self) -> Identity:
+        """The rights of nginx's workers, which are the ones that connect and read files."""
+        running = self.stack.processes(self.nginx)
+        for master in masters(running, "nginx"):
+            return workers(running, master)[0].identity
+        raise StackError("no nginx process runs in its container")
+
+    @cached_property
+    def is_nginx(self) -> bool:
+        """Whether an nginx runs in its container, whatever it calls itself in its answers."""
+        return bool(masters(self.stack.processes(self.nginx), "nginx"))
+
+    def log_files(self, service: str, since: float) -> list[str]:
+        """Return the lines of nginx's error log files, those that are files, since a time."""
+        if service != self.nginx:
+            return []
+        files = [
+            directive.words[1]
+            for directive in self.config.find("error_log")
+            if directive.words[1].startswith("/") and not directive.words[1].startswith("/dev/")
+        ]
+        if not files:
+            return []
+        show = (
+            f"date -d @{since:.0f} '+%Y/%m/%d %H:%M:%S';"
+            f' for f in {shlex.join(files)}; do [ -L "$f" ] || tail -c 65536 "$f"; done'
+        )
+        first, *lines = self.stack.exec(self.nginx, "sh", "-c", show).out.splitlines() or [""]
+        return [line for line in lines if line[:4].isdigit() and line >= first]
+
+    @cached_property
+    def listens(self) -> list[Listen]:
+        """The ports on which this site's server block listens; empty when it cannot be read."""
+        try:
+            return nginx_config.listens(self.server)
+        except StackError:
+            return []
+
+    @cached_property
+    def all_ports(self) -> set[int]:
+        """The ports on which any server block of nginx listens."""
+        servers = nginx_config.servers(self.config)
+        return {listen.port for server in servers for listen in nginx_config.listens(server)}
+
+    @cached_property
+    def site_url(self) -> str:
+        """The first address of SITE_URL, which our own stack gives to nginx; empty elsewhere."""
+        try:
+            environment = self.stack.container(self.nginx).attrs["Config"]["Env"]
+        except StackError:
+            return ""
+        urls = [item.partition("=")[2] for item in environment if item.startswith("SITE_URL=")]
+        return str(urls[0]).split(",")[0] if urls else ""
+
+    @cached_property
+    def behind_tls(self) -> bool:
+        """Whether our own SITE_URL says that something in front of nginx does TLS."""
+        return self.site_url.startswith("https:")
+
+    @cached_property
+    def published(self) -> list[tuple[int, int]]:
+        """The ports of nginx's container that are published, each with its port on this machine."""
+        ports = self.stack.container(self.nginx).attrs["NetworkSettings"]["Ports"] or {}
+        return [
+            (int(inside.partition("/")[0]), int(item["HostPort"]))
+            for inside, items in ports.items()
+            for item in items or []
+            if inside.endswith("/tcp")
+        ]
+
+    @cached_property
+    def door(self) -> Door:
+        """
+        Where to ask for this site: the published port that leads to a port of its server block.
+
+        TLS first, if it does that. A port that leads elsewhere comes after those. Where nginx has
+        the machine's own network, that is its port; raise ``StackError`` when nothing is published.
+        """
+        attributes = self.stack.container(self.nginx).attrs
+        published = [
+            (int(inside.partition("/")[0]), item["HostIp"], int(item["HostPort"]))
+            for inside, items in (attributes["NetworkSettings"]["Ports"] or {}).items()
+            for item in items or []
+            if inside.endswith("/tcp")
+        ]
+        if attributes["HostConfig"]["NetworkMode"] == "host":
+            published = [(listen.port, "", listen.port) for listen in self.listens]
+        if not published:
+            raise StackError(f"{self.nginx} has no published port through which it could be asked")
+        tls = {listen.port: listen.tls for listen in self.listens}
+        # https for what listens with TLS; for a port of another server block, its own way.
+        port, host, outside = min(
+            published, key=lambda item: (item[0] not in tls, not tls.get(item[0]), ":" in item[1])
+        )
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        scheme = "https" if tls.get(port) else "http"
+        netloc = f"[{host}]:{outside}" if ":" in host else f"{host}:{outside}"
+        return Door(f"{scheme}://{netloc}", outside, port)
+
+    def as_nginx(self, *command: str) -> Output:
+        """Run a command in nginx's container with the rights of nginx's workers."""
+        return self.stack.exec_as(self.nginx, self.nginx_identity, *command)
+
+    def look_along(self, path: str) -> dict[str, Place]:
+        """Return what is at a path in nginx's container and at each directory above it, from /."""
+        along = [*reversed(PurePosixPath(path).parents), PurePosixPath(path)]
+        command = ("stat", "-L", "-c", "%n|%F|%a|%u|%g", *map(str, along))
+        seen = self.stack.exec(self.nginx, *command, user="0", privileged=True).out
+        found = {}
+        for line in seen.splitlines():
+            place, kind, mode, uid, gid = line.rsplit("|", 4)
+            found[place] = Place(kind, int(mode, 8), int(uid), int(gid))
+        return found
+
+    def why_not(self, right: str, path: str) -> dict[str, str]:
+        """
+        Return what denies nginx's workers a right ("r", "w" or "x") to a path, as words for a cause:
+        their ``identity``, the ``path`` at fault, and its mode and owner as ``blame``.
+
+        A directory on the way that they may not enter comes before the path itself. Raise
+        ``StackError`` when no mode or owner denies it.
+        """
+        who = self.nginx_identity
+        for place, (kind, mode, uid, gid) in self.look_along(path).items():
+            needed = right if place == path else "x"
+            if not who.may(needed, mode, uid, gid):
+                blame = f"mode {mode:04o}, owner {uid}:{gid}"
+                return {"identity": str(who), "path": place, "blame": blame, "kind": kind}
+        raise StackError(f"nginx may not use {path}, though every mode on the way allows it")

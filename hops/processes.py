@@ -1,0 +1,81 @@
+"""
+The processes of a container, as its kernel shows them: who uWSGI is, and who nginx's workers are.
+
+/proc/PID/status: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+"""
+
+from typing import NamedTuple
+
+# Only a shell, cat, grep and tr: what every image has that can run nginx or uWSGI from a script.
+SHOW = r"""
+for place in /proc/[0-9]*; do
+    echo "Process: ${place#/proc/}"
+    grep -E '^(Name|PPid|Uid|Gid|Groups):' "$place/status"
+    printf 'Command: '; tr '\0\n' '  ' <"$place/cmdline"; echo
+done 2>/dev/null
+"""
+
+
+class Identity(NamedTuple):
+    """With what rights a process acts: effective uid and gid, and its other groups."""
+
+    uid: int
+    gid: int
+    groups: frozenset[int]
+
+    def __str__(self) -> str:
+        return f"{self.uid}:{self.gid}"
+
+    def may(self, right: str, mode: int, uid: int, gid: int) -> bool:
+        """Return whether a file's mode and owner give it a right ("r", "w" or "x")."""
+        bit = {"r": 4, "w": 2, "x": 1}[right]
+        if self.uid == 0:
+            return right != "x" or bool(mode & 0o111)
+        if self.uid == uid:
+            return bool(mode >> 6 & bit)
+        if gid == self.gid or gid in self.groups:
+            return bool(mode >> 3 & bit)
+        return bool(mode & bit)
+
+
+class Process(NamedTuple):
+    """One process; ``name`` is the kernel's, at most 15 characters, ``command`` its command line."""
+
+    pid: int
+    parent: int
+    name: str
+    identity: Identity
+    command: str
+
+
+def parse(text: str) -> list[Process]:
+    """Return the processes in the output of ``SHOW``, in the order of their ids."""
+    found = []
+    for block in text.split("Process: ")[1:]:
+        pid, *lines = block.splitlines()
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        if "Gid" not in fields:
+            continue  # it ended while we looked
+        groups = frozenset(map(int, fields.get("Groups", "").split()))
+        identity = Identity(int(fields["Uid"].split()[1]), int(fields["Gid"].split()[1]), groups)
+        found.append(
+            Process(
+                int(pid),
+                int(fields["PPid"]),
+                fields["Name"].strip(),
+                identity,
+                fields["Command"].strip(),
+            )
+        )
+    return sorted(found)
+
+
+def masters(processes: list[Process], name: str) -> list[Process]:
+    """Return the processes of a name whose parent is of another: masters, and what runs alone."""
+    of_name = {process.pid for process in processes if process.name.startswith(name)}
+    return [p for p in processes if p.pid in of_name and p.parent not in of_name]
+
+
+def workers(processes: list[Process], master: Process) -> list[Process]:
+    """Return the processes of the same name that a master started; itself when it has none."""
+    return [p for p in processes if p.parent == master.pid and p.name == master.name] or [master]

@@ -1,0 +1,5 @@
+#!/bin/sh
+set -e
+chown www-data /files/* /db /sockets
+export SHOP_SECRET=only-the-entrypoint-knows
+exec "$@"
