@@ -11,7 +11,7 @@ from pathlib import Path
 import docker.errors
 
 from hops import outside, report
-from hops.causes import CAUSES
+from hops.causes import CAUSES, NOT_NAMED
 from hops.diagnosis import diagnose
 from hops.discovery import sites
 from hops.finding import HOPS, Finding
@@ -76,7 +76,7 @@ def causes_table() -> str:
             for slug, cause in table.items()
         )
         text += f"\n## {title}\n\n{head}" + rows.replace("{{", "{").replace("}}", "}")
-    return text
+    return f"{text}\n## What it does not name\n\n" + "".join(f"- {line}\n" for line in NOT_NAMED)
 
 
 def find_sites(options: argparse.Namespace) -> list[Site]:

@@ -772,6 +772,19 @@ CHAIN = {
     ),
 }
 
+# Failures of this chain that it does not name, and what it says instead.
+NOT_NAMED = (
+    "Which rule of SELinux or AppArmor denies a socket: `socket-denied-by-policy` says that one does.",
+    "systemd's part in a stack without Compose: `PrivateTmp`, a `/run` that is empty after a restart.",
+    "That uWSGI's tables for a million file descriptors ate the memory: `app-out-of-memory` shows the line.",
+    "Failures by chance: a connection that is reset because a view did not read its body, an answer cut off"
+    " after its headers, a database connection that two workers share since a fork.",
+    "What needs an outer proxy to see: visitors who all have the proxy's address. (`--url` tells whether a"
+    " visitor can lie about scheme and host.)",
+    "A site under a path (`SCRIPT_NAME`), logs in different time zones, a `SECRET_KEY` that changes with"
+    " every start.",
+)
+
 # In the order of the chain.
 CAUSES = {
     **PORT, **TLS, **NGINX, **STATIC, **MEDIA, **SOCKET, **UWSGI, **DJANGO, **DATABASE, **CHAIN
