@@ -227,7 +227,9 @@ class Stack:
             f"{SERVICE_LABEL}={service}",
             "com.docker.compose.oneoff=False",  # not one of `docker compose run`
         ]
-        found = self.engine.containers.list(all=True, filters={"label": labels})
+        found = self.engine.containers.list(
+            all=True, filters={"label": labels}, ignore_removed=True
+        )
         if not found:
             raise StackError(f"the service {service!r} of {self.project} has no container")
         return found[0]

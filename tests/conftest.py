@@ -77,7 +77,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     except docker.errors.DockerException:
         return
     prefix = f"{run_name(config)}-"
-    for container in engine.containers.list(all=True, filters={"label": PROJECT_LABEL}):
+    for container in engine.containers.list(
+        all=True, filters={"label": PROJECT_LABEL}, ignore_removed=True
+    ):
         if container.labels[PROJECT_LABEL].startswith(prefix):
             container.remove(force=True, v=True)
     for kind in (engine.networks, engine.volumes):

@@ -1,5 +1,6 @@
 """The doctor: each fault is made for real in a running stack, named, mended, and gone."""
 
+import re
 import socket
 import threading
 import time
@@ -244,18 +245,23 @@ def test_a_page_that_never_ends(patient: Stack) -> None:
 
 
 def test_the_write_lock_held_by_somebody_else(patient: Stack) -> None:
-    take = "import sqlite3, time; c = sqlite3.connect('/srv/data/db.sqlite3', timeout=0); c.execute('BEGIN IMMEDIATE')"
+    take = "import sqlite3; c = sqlite3.connect('/srv/data/db.sqlite3', timeout=0); c.execute('BEGIN IMMEDIATE')"
+    hold = f"{take}; import os, time\nwhile os.path.exists('/tmp/hold'): time.sleep(0.1)"
+    act(patient, "app", "touch /tmp/hold")
     with ThreadPoolExecutor() as other:
-        lock = other.submit(patient.run, "app", "python3", "-c", f"{take}; time.sleep(5)")
-        patient.wait("locked", lambda: patient.exec("app", "python3", "-c", take).code, 5)
-        assert first_broken(walk(patient)).cause == "database-locked"
+        lock = other.submit(patient.run, "app", "python3", "-c", hold)
+        try:
+            patient.wait("locked", lambda: patient.exec("app", "python3", "-c", take).code, 5)
+            assert first_broken(walk(patient)).cause == "database-locked"
+        finally:
+            act(patient, "app", "rm /tmp/hold")
         lock.result()
     wait_until_healthy(patient)
 
 
 def test_a_full_queue(patient: Stack) -> None:
     connect = f"""
-import socket, sys, time
+import os, socket, sys, time
 held = []
 try:
     while True:
@@ -265,16 +271,24 @@ try:
         if len(held) > int(sys.argv[1]):
             sys.exit(0)
 except BlockingIOError:
-    time.sleep(float(sys.argv[2]))
+    while os.path.exists(sys.argv[2]):
+        time.sleep(0.1)
     sys.exit(1)
 """
-    act(patient, "app", f"kill -STOP {WORKERS}")
+    act(patient, "app", f"touch /tmp/hold; kill -STOP {WORKERS}")
     try:
         with ThreadPoolExecutor() as other:
-            other.submit(patient.exec, "app", "python3", "-c", connect, "9999", "6")
-            probe = ("app", "python3", "-c", connect, "0", "0")
-            patient.wait("the queue is full", lambda: patient.exec(*probe).code, 5)
-            assert first_broken(walk(patient)).cause == "socket-queue-full"
+            other.submit(patient.exec, "app", "python3", "-c", connect, "9999", "/tmp/hold")
+            probe = ("app", "python3", "-c", connect, "0", "")
+            try:
+                patient.wait("the queue is full", lambda: patient.exec(*probe).code, 5)
+                found = first_broken(walk(patient))
+                assert found.cause == "socket-queue-full"
+                assert re.search(
+                    r"\b102[45] of 1024 waiting at the socket", "\n".join(found.evidence)
+                )
+            finally:
+                act(patient, "app", "rm /tmp/hold")
     finally:
         act(patient, "app", f"kill -CONT {WORKERS}")
     wait_until_healthy(patient)
