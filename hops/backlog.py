@@ -9,6 +9,7 @@ app's container, where there is hardly ever an ``ss``. Standard library only, Py
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import sys
@@ -26,7 +27,10 @@ UNIX_DIAG_VFS, UNIX_DIAG_RQLEN = 1, 4
 def unix(path: str) -> list[int]:
     """Return how many wait at a Unix socket, and how many may; empty when nobody listens there."""
     # By its file, not by its name: that may be another one since uWSGI bound it (it was renamed).
-    inode = Path(path).stat().st_ino & 0xFFFFFFFF
+    # An inode's number is its file system's own: two small ones may have the same.
+    status = Path(path).stat()
+    device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)  # as the kernel has it inside
+    wanted = struct.pack("=II", status.st_ino & 0xFFFFFFFF, device)
     show = (1 << TCP_LISTEN, 0, SHOW_FILE_AND_QUEUE, 0, 0)
     request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, *show)
     header = struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0)
@@ -40,7 +44,7 @@ def unix(path: str) -> list[int]:
                 if kind != SOCK_DIAG_BY_FAMILY:
                     return []
                 attributes = _attributes(data[32:length])  # behind nlmsghdr and unix_diag_msg
-                if struct.unpack_from("=I", attributes.get(UNIX_DIAG_VFS, bytes(8)))[0] == inode:
+                if attributes.get(UNIX_DIAG_VFS) == wanted:
                     return list(struct.unpack("=II", attributes[UNIX_DIAG_RQLEN]))
                 data = data[length + 3 & ~3 :]
 
