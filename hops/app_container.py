@@ -57,6 +57,12 @@ def not_running(site: Site, state: State) -> Finding:
     return site.broken("app-not-running", *site.last_lines(site.app), state=state)
 
 
+def keeps_failing(site: Site) -> bool:
+    """Whether the container runs again for the moment, and its last attempt ended for a known reason."""
+    state = site.state(site.app)
+    return state.running and state.keeps_ending and reason(site) is not None
+
+
 def reason(site: Site) -> tuple[str, tuple[str, ...]] | None:
     """Return what ended the app's container, as a cause and the lines that say so."""
     error = site.state(site.app).error

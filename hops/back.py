@@ -8,7 +8,7 @@ import json
 import shlex
 import signal
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hops import inside
@@ -47,10 +47,16 @@ class Back(Containers):
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The environment that uWSGI was started with. It holds secrets: never show it."""
+        """
+        The environment that uWSGI was started with. It holds secrets: never show it.
+
+        Its container's, where uWSGI has written its process name over its own (auto-procname).
+        """
         command = ("cat", f"/proc/{self.uwsgi.pid}/environ")
-        text = self.stack.exec(self.app, *command, user="0", privileged=True).out
-        pairs = (item.partition("=") for item in text.split("\0"))
+        items = self.stack.exec(self.app, *command, user="0", privileged=True).out.split("\0")
+        if not any(item.startswith("PATH=") for item in items):
+            items = self.stack.container(self.app).attrs["Config"]["Env"]
+        pairs = (item.partition("=") for item in items)
         return {name: value for name, equals, value in pairs if equals}
 
     @cached_property
@@ -59,8 +65,11 @@ class Back(Containers):
         program = self.uwsgi.command.split(" ")[0]
         if "python" in program:
             return program
-        home = self.environment.get("VIRTUAL_ENV", "")
-        tried = ([f"{home}/bin/python"] if home else []) + ["python3", "python"]
+        # uWSGI finds the virtual environment that it is installed in; so does the Python beside it.
+        homes = [str(PurePosixPath(path).parent) for path in (program, self.uwsgi.program)]
+        homes.append(self.environment.get("VIRTUAL_ENV", "") + "/bin")
+        tried = [f"{home}/python3" for home in homes if home.startswith("/") and home != "/bin"]
+        tried += ["python3", "python"]
         show = f"command -v {' || command -v '.join(map(shlex.quote, tried))}"
         output = self.stack.exec(self.app, "sh", "-c", show, environment=self.path_variable)
         if output.code:
@@ -108,8 +117,16 @@ class Back(Containers):
     def _inside(self) -> dict[str, Any] | str:
         """The report, or why there is none: nobody asks, and waits, twice."""
         try:
-            worker = workers(self.processes, self.uwsgi)[0].pid
-            call = {"host": self.named_host, "pid": self.uwsgi.pid, "worker": worker}
+            worker = workers(self.processes, self.uwsgi)[0]
+            attributes = self.stack.container(self.app).attrs
+            call = {
+                "host": self.named_host,
+                "pid": self.uwsgi.pid,
+                "program": worker.program,
+                "directory": worker.directory,
+                "command": [attributes["Path"], *attributes["Args"]],
+                "workdir": attributes["Config"]["WorkingDir"],
+            }
             output = self.stack.exec(
                 self.app,
                 self.python,
@@ -121,6 +138,10 @@ class Back(Containers):
             )
         except StackError as error:
             return str(error)
+        if output.code == 128 + signal.SIGKILL:
+            return (
+                f"{self.app} has not enough memory left to load the site once more, to look at it"
+            )
         if output.code == 128 + signal.SIGALRM:
             return f"the site did not load and answer by itself within {inside.SECONDS} s"
         if output.code:

@@ -106,7 +106,9 @@ class Containers:
                 lines = self.stack.logs(service).splitlines()[-80:]
         except StackError:
             return []
-        return [re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "?", line) for line in lines if line]
+        # What stands behind a question mark is the visitor's: a token, a search.
+        lines = [re.sub(r"\?[^\s\"']+", "?…", line) for line in lines if line]
+        return [re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "?", line) for line in lines]
 
     def log_files(self, service: str, since: float) -> list[str]:
         """Return the lines since a time of what a service logs to files instead of to stderr."""

@@ -16,7 +16,7 @@ from hops.site import Site
 from hops.stack import Stack, StackError
 
 # As a word of a command line: "uwsgi --ini …" and "/usr/bin/uwsgi", but not "python3 /uwsgi/init.py".
-PROGRAM = r"(?:^|[\s/\"])(?:{name})[\w.-]*(?:[\s:\"]|$)"
+PROGRAM = r"(?:^|[\s/\"])(?:{name})(?:-debug|-core|_python\w*)?(?:[\s:\"]|$)"
 NAMES = {"nginx": "nginx", "app": "uwsgi"}
 
 
@@ -61,9 +61,10 @@ def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str
     """Return the service that most looks like nginx, or like the app."""
     program = re.compile(PROGRAM.format(name=NAMES[role]))
     before = services.get(but, {}).get("depends_on") or {}
+    jobs = {_init(services, name) for name in services}
     scores = {}
     for name, service in services.items():
-        if name == but or service.get("restart") == "no":
+        if name == but or name in jobs:
             continue
         meant = json.dumps([service.get(key) for key in ("entrypoint", "command")])
         image = json.dumps([service.get(key) for key in ("image", "build")])
@@ -75,6 +76,8 @@ def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str
             + (role == "app" and name in before)
         )
     best = max(scores, key=lambda name: scores[name], default="")
+    if role == "app" and not scores.get(best) and program.search(_runs(stack, but)):
+        return but  # both in one container
     if not best or not scores[best]:
         known = ", ".join(services)
         raise StackError(

@@ -4,6 +4,7 @@ nginx and its configuration, as far as a hop has to know it: looked up once.
 Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
 """
 
+import itertools
 import shlex
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -15,6 +16,10 @@ from hops.nginx_config import Directive, Listen
 from hops.processes import Identity, masters, workers
 from hops.stack import Output, StackError
 from hops.upstream import Upstream
+
+
+class NoSite(StackError):
+    """nginx passes no request to anybody."""
 
 
 class Place(NamedTuple):
@@ -46,9 +51,18 @@ class Front(Containers):
     def config(self) -> Directive:
         """The configuration on nginx's disk; raise ``StackError`` when nginx refuses it."""
         try:
-            return nginx_config.parse(self.stack.run(self.nginx, "nginx", "-T"))
+            return nginx_config.parse(self.stack.run(self.nginx, "nginx", "-T", *self._told))
         except ValueError as error:
             raise StackError(str(error)) from None
+
+    @property
+    def _told(self) -> list[str]:
+        """Which configuration, under which prefix, nginx was told to take: its options -c and -p."""
+        for master in masters(self.stack.processes(self.nginx), "nginx"):
+            words = master.command.split()
+            pairs = itertools.pairwise(words)
+            return [word for pair in pairs if pair[0] in ("-c", "-p") for word in pair]
+        return []
 
     @property
     def refusal(self) -> tuple[str, ...]:
@@ -64,16 +78,19 @@ class Front(Containers):
 
     @cached_property
     def servers(self) -> list[tuple[Directive, Upstream]]:
-        """The server blocks that pass requests on, each with where to; ``StackError`` with none."""
-        found = []
-        problem = "no server block of nginx passes requests on (uwsgi_pass)"
+        """The server blocks that pass requests on, each with where to; ``NoSite`` with none."""
+        found, unknown = [], ""
         for server in nginx_config.servers(self.config):
             try:
                 found.append((server, upstream.of(server, self.config)))
-            except ValueError as error:
-                problem = str(error)
+            except ValueError:
+                continue  # it answers by itself
+            except LookupError as error:
+                unknown = str(error)
+        if not found and unknown:
+            raise StackError(unknown)
         if not found:
-            raise StackError(problem)
+            raise NoSite("no server block of nginx passes requests on (uwsgi_pass)")
         return found
 
     @property
@@ -101,11 +118,13 @@ class Front(Containers):
 
     def log_files(self, service: str, since: float) -> list[str]:
         """Return the lines of nginx's error log files, those that are files, since a time."""
-        if service != self.nginx:
-            return []
+        try:
+            config = self.config if service == self.nginx else None
+        except StackError:
+            config = None  # it cannot be asked
         files = [
             directive.words[1]
-            for directive in self.config.find("error_log")
+            for directive in (config.find("error_log") if config else ())
             if directive.words[1].startswith("/") and not directive.words[1].startswith("/dev/")
         ]
         if not files:
@@ -142,11 +161,6 @@ class Front(Containers):
         return str(urls[0]).split(",")[0] if urls else ""
 
     @cached_property
-    def behind_tls(self) -> bool:
-        """Whether our own SITE_URL says that something in front of nginx does TLS."""
-        return self.site_url.startswith("https:")
-
-    @cached_property
     def published(self) -> list[tuple[int, int]]:
         """The ports of nginx's container that are published, each with its port on this machine."""
         ports = self.stack.container(self.nginx).attrs["NetworkSettings"]["Ports"] or {}
@@ -163,7 +177,7 @@ class Front(Containers):
         Where to ask for this site: the published port that leads to a port of its server block.
 
         TLS first, if it does that. A port that leads elsewhere comes after those. Where nginx has
-        the machine's own network, that is its port; raise ``StackError`` when nothing is published.
+        the machine's own network, that is its port. Where nothing is published, its own address.
         """
         attributes = self.stack.container(self.nginx).attrs
         published = [
@@ -175,7 +189,7 @@ class Front(Containers):
         if attributes["HostConfig"]["NetworkMode"] == "host":
             published = [(listen.port, "", listen.port) for listen in self.listens]
         if not published:
-            raise StackError(f"{self.nginx} has no published port through which it could be asked")
+            return self._own_door()
         tls = {listen.port: listen.tls for listen in self.listens}
         # https for what listens with TLS; for a port of another server block, its own way.
         port, host, outside = min(
@@ -185,6 +199,28 @@ class Front(Containers):
         scheme = "https" if tls.get(port) else "http"
         netloc = f"[{host}]:{outside}" if ":" in host else f"{host}:{outside}"
         return Door(f"{scheme}://{netloc}", outside, port)
+
+    def _own_door(self) -> Door:
+        """nginx's own address in its network, which a Linux machine can reach, with port 0."""
+        networks = self.stack.container(self.nginx).attrs["NetworkSettings"]["Networks"] or {}
+        addresses = [network["IPAddress"] for network in networks.values() if network["IPAddress"]]
+        if not addresses or not self.listens:
+            raise StackError(f"{self.nginx} has no published port through which it could be asked")
+        listen = self.listens[0]
+        scheme = "https" if listen.tls else "http"
+        return Door(f"{scheme}://{addresses[0]}:{listen.port}", 0, listen.port)
+
+    @property
+    def behind_another(self) -> str:
+        """Who seems to take requests for an nginx that publishes no port; empty when nobody does."""
+        definition = self.stack.definition
+        for name, service in definition["services"].items():
+            if name != self.nginx and service.get("ports"):
+                return f"the service {name}"
+        for name in definition["services"][self.nginx].get("networks") or {}:
+            if (definition.get("networks", {}).get(name) or {}).get("external"):
+                return f"somebody in the network {name}"
+        return ""
 
     def as_nginx(self, *command: str) -> Output:
         """Run a command in nginx's container with the rights of nginx's workers."""

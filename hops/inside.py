@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-SECONDS = 8  # then this process is ended, whatever the site does
-PAGE_SECONDS = 6  # and the one that asks for the front page, which may take long by itself
+SECONDS = 9  # then this process is ended, whatever the site does
+PAGE_SECONDS = 5  # and the one that asks for the front page, which may take long by itself
 
 
 def read(path: str) -> str:
@@ -52,9 +52,12 @@ def problem(error: BaseException) -> dict[str, Any]:
 # -- uWSGI
 
 
-def uwsgi_options(pid: int) -> dict[str, list[str]]:
+def uwsgi_options(pid: int, command: list[str], workdir: str) -> dict[str, list[str]]:
     """
     Return the options of a uWSGI process: of its command line, environment and ini files.
+
+    ``command`` is the container's, for a uWSGI that has written something else over its own
+    (auto-procname); relative files are looked for where it was started, too.
 
     https://uwsgi-docs.readthedocs.io/en/latest/Configuration.html
     """
@@ -73,7 +76,10 @@ def uwsgi_options(pid: int) -> dict[str, list[str]]:
         options.setdefault(name.strip().replace("_", "-"), []).append(value)
 
     words = read(f"/proc/{pid}/cmdline").split("\0")[:-1]
-    words = words[1 + ("python" in "".join(words[:1])) :]
+    if not any(Path(word).name.startswith("uwsgi") for word in words[:2]):
+        words = command
+    while words and not Path(words.pop(0)).name.startswith("uwsgi"):
+        pass  # an interpreter, a script
     while words:
         word = words.pop(0)
         name, equals, value = word.partition("=")
@@ -86,7 +92,11 @@ def uwsgi_options(pid: int) -> dict[str, list[str]]:
     for name, value in os.environ.items():
         if name.startswith("UWSGI_"):
             add(name[6:].lower(), value)
-    for file in list(options.get("ini", [])):
+    places = (Path.cwd(), Path(workdir or "/"), Path(os.environ.get("PWD", "/")))
+    files = [file.partition(":")[0] for file in options.get("ini", [])]
+    found = [[place / file for place in places if (place / file).exists()] for file in files]
+    options["ini"] = [str(paths[0]) for paths in found if paths]
+    for file in options["ini"]:
         for line in ini(file):
             name, _, value = line.partition("=")
             add(name, value, file)
@@ -104,7 +114,7 @@ def ini(file: str) -> list[str]:
     return found
 
 
-def misspelt(pid: int, options: dict[str, list[str]]) -> list[str]:
+def misspelt(program: str, options: dict[str, list[str]]) -> list[str]:
     """
     Return the ini options that this uWSGI does not have: without ``strict`` it ignores them.
 
@@ -112,7 +122,6 @@ def misspelt(pid: int, options: dict[str, list[str]]) -> list[str]:
     """
     if "strict" in options:
         return []
-    program = str(Path(f"/proc/{pid}/exe").resolve())
     if "uwsgi" not in program:
         program = "uwsgi"  # an extension of the interpreter, with a script of that name
     plugins = [f"--plugin={name}" for key in ("plugin", "plugins") for name in options.get(key, [])]
@@ -125,20 +134,20 @@ def misspelt(pid: int, options: dict[str, list[str]]) -> list[str]:
     return sorted(given - known - used) if len(known) > 100 else []
 
 
-def uwsgi(pid: int, options: dict[str, list[str]]) -> dict[str, Any]:
+def uwsgi(program: str, options: dict[str, list[str]]) -> dict[str, Any]:
     """Return how uWSGI was started, as far as a hop judges it. No secret is among them."""
     wanted = (
         "socket", "http", "http-socket", "chmod-socket", "die-on-term", "hook-master-start", "strict",
         "need-app", "harakiri", "listen", "processes", "buffer-size", "master", "stats", "stats-server",
     )  # fmt: skip
     try:
-        wrong = misspelt(pid, options)
+        wrong = misspelt(program, options)
     except (OSError, subprocess.SubprocessError):
         wrong = []  # no help to be had, no judgement
     return {
         "options": {name: options[name] for name in wanted if name in options},
         "misspelt": wrong,
-        "embedded": "python" not in Path(read(f"/proc/{pid}/cmdline").partition("\0")[0]).name,
+        "embedded": "python" not in Path(program).name,
     }
 
 
@@ -157,6 +166,9 @@ def load_site(options: dict[str, list[str]]) -> dict[str, Any]:
         for path in options.get(name, []):
             sys.path.insert(0, path)
     sys.path.insert(0, str(Path.cwd()))
+    for pair in options.get("env", []):
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
     for name in ("module", "wsgi"):
         for module in options.get(name, []):
             __import__(module.partition(":")[0])
@@ -177,6 +189,16 @@ def load_site(options: dict[str, list[str]]) -> dict[str, Any]:
 
 
 # -- Django
+
+
+def set_up() -> dict[str, Any]:
+    """Load the apps, as get_wsgi_application() does: a module may leave that to uWSGI's callable."""
+    import django
+    from django.apps import apps
+
+    if not apps.ready:
+        django.setup()
+    return {}
 
 
 def settings() -> dict[str, Any]:
@@ -283,11 +305,18 @@ def static_sample() -> dict[str, Any]:
     from django.conf import settings
     from django.contrib.staticfiles import finders
     from django.contrib.staticfiles.storage import staticfiles_storage
+    from django.urls import NoReverseMatch, reverse
 
     name = "admin/css/base.css"
-    if not finders.find(name):
+    try:
+        reverse("admin:index")
+        routed = True
+    except NoReverseMatch:
+        routed = False  # installed, and not used
+    if not routed or not finders.find(name):
         names = (path for finder in finders.get_finders() for path, _ in finder.list([]))
-        name = next((path for path in names if path.endswith(".css")), "")
+        own = (path for path in names if not path.startswith("admin/"))
+        name = next((path for path in own if path.endswith(".css")), "")
     if not name:
         return {"url": ""}
     source = str(finders.find(name))
@@ -302,20 +331,33 @@ def static_sample() -> dict[str, Any]:
 
 
 def media_sample(root: str) -> dict[str, Any]:
-    """Return the newest public upload, if any, and the directories that uploads are written to."""
-    from django.conf import settings
+    """
+    Return the newest public upload, if any, and the directories that uploads are written to.
 
+    Nothing but why, where there are none to judge.
+    """
+    from django.apps import apps
+    from django.conf import settings
+    from django.core.files.storage import FileSystemStorage, default_storage
+    from django.db.models import FileField
+
+    if not isinstance(default_storage, FileSystemStorage):
+        return {"none": "uploads are not stored on this machine"}
+    fields = [field for model in apps.get_models() for field in model._meta.get_fields()]
+    if not any(isinstance(field, FileField) for field in fields):
+        return {"none": "no model of the site has a file"}
     places = [Path(root)]
     for storage in getattr(settings, "STORAGES", {}).values():
         location = storage.get("OPTIONS", {}).get("location")
         if location and "staticfiles" not in storage.get("BACKEND", ""):
             places.append(Path(location))
     below = [path for place in places if os.access(place, os.R_OK) for path in place.iterdir()]
-    places += [path for path in below if path.is_dir()]
+    # What this user may not even enter is somebody else's, such as lost+found.
+    places += [path for path in below if path.is_dir() and os.access(path, os.X_OK)]
     places.append(Path(settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir()))
     if not places[0].exists():  # Django makes it with the first upload, if it may
         places[0] = next(path for path in places[0].parents if path.exists())
-    files = [path for path in Path(root).rglob("*") if path.is_file()]
+    files = [p for p in Path(root).rglob("*") if p.is_file() and not p.name.startswith(".")]
     newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
     return {
         "directories": [access(place) for place in places],
@@ -340,11 +382,17 @@ def migrations() -> list[str]:
 def tables() -> list[str]:
     """Return the tables of the site's models that the database lacks."""
     from django.apps import apps
-    from django.db import connection
+    from django.db import connection, router
 
     there = set(connection.introspection.table_names(include_views=True))
-    wanted = [model._meta.db_table for model in apps.get_models() if model._meta.managed]
-    return [name for name in wanted if name not in there]
+    convert = connection.introspection.identifier_converter
+    wanted = [
+        model._meta.db_table
+        for model in apps.get_models()
+        if model._meta.managed and router.allow_migrate_model("default", model)
+    ]
+    # A name with quotes or dots is a way into another schema, which is not looked at here.
+    return [n for n in wanted if convert(n) not in there and not re.search(r'["`.]', n)]
 
 
 def sqlite(name: str) -> dict[str, Any]:
@@ -408,7 +456,9 @@ def beside(
     return wait
 
 
-def report(host: str, pid: int, worker: int) -> dict[str, Any]:
+def report(
+    host: str, pid: int, program: str, directory: str, command: list[str], workdir: str
+) -> dict[str, Any]:
     """Return all that can be seen; a part that fails is an object with ``error``."""
     found: dict[str, Any] = {}
 
@@ -420,15 +470,18 @@ def report(host: str, pid: int, worker: int) -> dict[str, Any]:
         return "error" not in found[name]
 
     with contextlib.suppress(OSError):
-        os.chdir(f"/proc/{worker}/cwd")  # where uWSGI runs; we were started somewhere else
-    options = uwsgi_options(pid)
-    part("uwsgi", uwsgi, pid, options)
+        os.chdir(directory)  # where uWSGI runs; we were started somewhere else
+    options = uwsgi_options(pid, command, workdir)
+    part("uwsgi", uwsgi, program, options)
     if not part("load", load_site, options):
         return found
     if "django.conf" not in sys.modules:
         found["load"]["django"] = False
         return found
     found["load"]["django"] = True
+    if not part("setup", set_up):
+        found["load"] = found["setup"]
+        return found
     if not part("settings", settings):
         return found
     part("urls", urls)
@@ -453,6 +506,10 @@ def report(host: str, pid: int, worker: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     signal.alarm(SECONDS)  # the default action ends the process, also inside C code
+    sys.dont_write_bytecode = True
+    with contextlib.suppress(OSError):
+        # If there is not enough memory for one more copy of the site: end us, and no worker.
+        Path("/proc/self/oom_score_adj").write_text("1000")
     answer = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         json.dump(report(**json.loads(sys.argv[1])), answer, default=str)

@@ -21,6 +21,9 @@ def check(site: Site) -> Iterator[Finding]:
         yield ok("media", "the site stores no uploads of its own (MEDIA_ROOT, MEDIA_URL)")
         return
     sample = site.report("media")
+    if reason := sample.get("none"):
+        yield ok("media", reason)
+        return
     for place in sample["directories"]:
         if place.get("full"):
             yield site.broken("disk-full", path=place["path"])

@@ -10,6 +10,7 @@ import requests
 
 from hops import nginx_config, upstream
 from hops.finding import Finding, blocked, ok
+from hops.front import NoSite
 from hops.site import NOWHERE, TIMEOUT, Site
 from hops.stack import StackError
 
@@ -91,7 +92,7 @@ def _other_server(site: Site) -> Finding | None:
     """Return which server block answers instead of one that passes requests to the app."""
     try:
         mine = site.server
-    except StackError as error:
+    except NoSite as error:
         files = sorted({server.file for server in nginx_config.servers(site.config)})
         other = ", ".join(files) or "none at all"
         return site.broken("other-server-answers", str(error), host=site.host, other=other)

@@ -5,6 +5,7 @@ Syntax: https://nginx.org/en/docs/beginners_guide.html#conf_structure; how a loc
 https://nginx.org/en/docs/http/ngx_http_core_module.html#location
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 TOKEN = re.compile(
     r"""\s*(?:(?P<comment>\#[^\n]*)|(?P<mark>[{};])|"(?P<double>(?:\\.|[^"\\])*)"
-    |'(?P<single>(?:\\.|[^'\\])*)'|(?P<word>(?:\\.|\$\{|[^\s;{}\\])+))""",
+    |'(?P<single>(?:\\.|[^'\\])*)'|(?P<word>(?:\\.|\$\{[^}]*\}|[^\s;{}\\])+))""",
     re.VERBOSE,
 )
 FILE = re.compile(r"^# configuration file (\S+):$", re.MULTILINE)
@@ -111,12 +112,8 @@ def location(server: Directive, uri: str) -> Directive | None:
         if modifier == "=" and pattern == uri:
             return candidate
         if modifier in ("~", "~*"):
-            pattern = re.sub(
-                r"\(\?<(?=[A-Za-z_])", "(?P<", pattern
-            )  # PCRE's groups, as Python has them
-            regexes.append(
-                (re.compile(pattern, re.IGNORECASE if modifier == "~*" else 0), candidate)
-            )
+            if regex := _regex(pattern, re.IGNORECASE if modifier == "~*" else 0):
+                regexes.append((regex, candidate))
         elif modifier in ("", "^~") and uri.startswith(pattern) and len(pattern) > length:
             best, length = candidate, len(pattern)
     if best is None or best.words[1] != "^~":
@@ -164,7 +161,8 @@ def _rank(name: str, host: str) -> int:
     if name == host or name == f".{host}":
         return 1
     if name.startswith("~"):
-        return 4 if re.search(name[1:].replace("(?<", "(?P<"), host) else 0
+        regex = _regex(name[1:])
+        return 4 if regex and regex.search(host) else 0
     if name.startswith((".", "*.")) and host.endswith(name.removeprefix("*")):
         return 2
     if name.endswith(".*") and host.startswith(name[:-1]):
@@ -204,6 +202,13 @@ def host_names(server: Directive) -> list[str]:
     plain = [name for name in found if re.fullmatch(r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*", name)]
     # ".example.com" means example.com and everything below it.
     return plain + [name[1:] for name in found if re.fullmatch(r"\.[A-Za-z0-9.-]+", name)]
+
+
+def _regex(pattern: str, flags: int = 0) -> re.Pattern[str] | None:
+    """Return a regular expression of PCRE's; ``None``, which fits nothing, where Python has no such."""
+    with contextlib.suppress(re.error):
+        return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern), flags)
+    return None
 
 
 def file_for(place: Directive, uri: str) -> str | None:

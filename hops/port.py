@@ -6,7 +6,6 @@ import requests
 
 from hops.finding import Finding, blocked, ok, unknown
 from hops.site import NOWHERE, Site
-from hops.stack import StackError
 
 
 def check(site: Site) -> Iterator[Finding]:
@@ -32,9 +31,8 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _answers(site: Site) -> Iterator[Finding]:
-    try:
-        door = site.door
-    except StackError:
+    door = site.door
+    if not door.port and not site.behind_another:
         yield site.broken("port-not-published")
         return
     listening = sorted({listen.port for listen in site.listens})
@@ -53,7 +51,9 @@ def _answers(site: Site) -> Iterator[Finding]:
     except requests.ConnectionError as error:
         yield unknown("port", f"{door.url} is published, but does not speak HTTP", str(error))
         return
-    if server.startswith("nginx"):
+    if not door.port:
+        yield ok("port", f"it is not published here: {site.behind_another} asks it")
+    elif server.startswith("nginx"):
         yield ok("port", f"{door.url} leads to nginx")
     elif site.is_nginx:
         yield ok("port", f"{door.url} leads to nginx, which calls itself {server!r}")

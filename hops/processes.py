@@ -6,11 +6,13 @@ The processes of a container, as its kernel shows them: who uWSGI is, and who ng
 
 from typing import NamedTuple
 
-# Only a shell, cat, grep and tr: what every image has that can run nginx or uWSGI from a script.
+# Only a shell, grep, readlink and tr: what every image has that can run nginx or uWSGI from a script.
 SHOW = r"""
 for place in /proc/[0-9]*; do
     echo "Process: ${place#/proc/}"
     grep -E '^(Name|PPid|Uid|Gid|Groups):' "$place/status"
+    echo "Program: $(readlink "$place/exe")"
+    echo "Directory: $(readlink "$place/cwd")"
     printf 'Command: '; tr '\0\n' '  ' <"$place/cmdline"; echo
 done 2>/dev/null
 """
@@ -46,6 +48,8 @@ class Process(NamedTuple):
     name: str
     identity: Identity
     command: str
+    program: str  # the file that it runs
+    directory: str  # where it is
 
 
 def parse(text: str) -> list[Process]:
@@ -65,6 +69,8 @@ def parse(text: str) -> list[Process]:
                 fields["Name"].strip(),
                 identity,
                 fields["Command"].strip(),
+                fields["Program"].strip(),
+                fields["Directory"].strip(),
             )
         )
     return sorted(found)

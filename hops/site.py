@@ -46,6 +46,8 @@ class Site(Front, Back):
         self.client = requests.Session()
         self.client.trust_env = False  # a proxy for the internet has no part in this chain
         self.client.verify = False
+        # As a browser's begins: some refuse what calls itself python.
+        self.client.headers["User-Agent"] = "Mozilla/5.0 (compatible; doctor)"
 
     def broken(self, cause: str, *evidence: str, **words: object) -> Finding:
         """Return ``hops.causes.broken`` with this site's words for what every cause may name."""
@@ -100,7 +102,32 @@ class Site(Front, Back):
         except StackError:
             return self.host
         usual = 443 if door.url.startswith("https:") else 80
+        if self.behind_tls:
+            return self.host  # the port here is between nginx and what does TLS
         return self.host if door.port in (usual, 0) else f"{self.host}:{door.port}"
+
+    @cached_property
+    def behind_tls(self) -> bool:
+        """
+        Whether something in front of nginx does TLS: our own SITE_URL says so, or the site's settings,
+        which trust a proxy's word about the scheme, or forms that come from https.
+        """
+        if self.site_url:
+            return self.site_url.startswith("https:")
+        if any(listen.tls for listen in self.listens):
+            return False
+        try:
+            settings = self.report("settings")
+        except StackError:
+            return False
+        origins = settings["CSRF_TRUSTED_ORIGINS"] or []
+        trusted = any(origin.startswith("https://") for origin in origins)
+        return bool(settings["SECURE_PROXY_SSL_HEADER"]) or trusted
+
+    @property
+    def _from_proxy(self) -> dict[str, str]:
+        """What a proxy that does TLS tells nginx, where one is in front of it."""
+        return {"X-Forwarded-Proto": "https"} if self.behind_tls else {}
 
     def get(self, path: str, **headers: str) -> requests.Response:
         """
@@ -115,7 +142,7 @@ class Site(Front, Back):
         try:
             return self.client.get(
                 self.door.url + path,
-                headers={"Host": self.host_header, **headers},
+                headers={"Host": self.host_header, **self._from_proxy, **headers},
                 timeout=TIMEOUT,
                 allow_redirects=False,
             )

@@ -6,6 +6,7 @@ Nothing else in the harness talks to Docker.
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,8 @@ from hops.processes import Identity, Process
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+
+LOG_LINES = 5000  # that are read of a container's log, at most
 
 T = TypeVar("T")
 
@@ -64,7 +67,7 @@ def _definition(
     command: list[str], directory: Path, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     process = subprocess.run(
-        [*command, "config", "--format", "json"],
+        [*command, "--profile", "*", "config", "--format", "json"],
         cwd=directory,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -94,10 +97,42 @@ class Stack:
 
         Raise ``StackError`` with Compose's own words when it cannot read its files.
         """
-        definition = _definition(["docker", "compose"], directory, os.environ)
-        stack = cls(directory, definition["name"])
+        problem, definition = "", {}
+        try:
+            definition = _definition(["docker", "compose"], directory, os.environ)
+        except StackError as error:
+            problem = str(error)
+        started = cls._started_from(directory)
+        name = definition.get("name", "")
+        if name not in started and len(started) == 1:
+            name = next(
+                iter(started)
+            )  # under another name, or from files that Compose does not find
+        if not name:
+            raise StackError(problem)
+        stack = cls(directory, name)
+        if name in started:
+            files = [word for file in started[name] for word in ("--file", file)]
+            command = ["docker", "compose", "--project-name", name, *files]
+            definition = _definition(command, directory, os.environ)
         stack.definition = definition
         return stack
+
+    @staticmethod
+    def _started_from(directory: Path) -> dict[str, list[str]]:
+        """Return the projects that were started in a directory, each with its Compose files."""
+        label = "com.docker.compose.project"
+        containers = docker.from_env().containers.list(
+            all=True,
+            filters={"label": f"{label}.working_dir={directory.resolve()}"},
+            ignore_removed=True,
+        )
+        found = {}
+        for container in containers:
+            files = container.labels.get(f"{label}.config_files", "").split(",")
+            if all(Path(file).is_file() for file in files):
+                found[container.labels[label]] = files
+        return found
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -179,7 +214,11 @@ class Stack:
             until=now + 1,
             filters={"container": str(self.container(service).id), "event": "oom"},
         )
-        return next(iter(events), None) is not None
+        if next(iter(events), None) is not None:
+            return True
+        # The engine may be late with that; the kernel counts at once, since the container was started.
+        counters = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+        return bool(re.search(r"oom_kill [1-9]", self.exec(service, "cat", *counters).out))
 
     def addresses(self, service: str) -> set[str]:
         """Return every name and IP address under which other services reach a service."""
@@ -283,7 +322,10 @@ class Stack:
         drop = ("setpriv", f"--reuid={identity.uid}", f"--regid={identity.gid}")
         listed = f"--groups={groups}" if identity.groups else "--clear-groups"
         output = self.exec(service, *drop, listed, "--", *command, user="0", privileged=True)
-        if output.code in (126, 127) and "setpriv" in output.out + output.err:
+        refused = (
+            output.code == 127 or "unrecognized option" in output.err
+        )  # busybox has a small one
+        if refused and "setpriv" in output.err:
             return self.exec(service, *command, user=str(identity))
         return output
 
@@ -309,7 +351,9 @@ class Stack:
 
     def logs(self, service: str, since: float | None = None) -> str:
         """Return what a service wrote to stdout and stderr since a time (seconds since the epoch)."""
-        return self.container(service).logs(since=since).decode(errors="replace")
+        # The engine may keep gigabytes of it: the end will do.
+        log = self.container(service).logs(since=since, tail=LOG_LINES)
+        return log.decode(errors="replace")
 
     def log_entry(self, service: str, text: str) -> dict[str, Any]:
         """

@@ -38,12 +38,15 @@ def of(server: Directive, config: Directive) -> Upstream:
     """
     Return the address to which a server block sends what no other location takes.
 
-    Raise ``ValueError`` when it has no pass directive, or one whose variable nothing here sets.
+    Raise ``ValueError`` when it has no pass directive, ``LookupError`` when it has one whose variable
+    nothing here sets.
     """
     root = nginx_config.location(server, "/")
-    passes = list(root.find(*PROTOCOLS)) if root else []
-    passes += [item for item in server.find("uwsgi_pass") if item not in passes]
-    passes += [item for item in server.find(*PROTOCOLS) if item not in passes]
+    # The app may have only a part of the addresses, and a frontend the others.
+    passes = list(root.find("uwsgi_pass")) if root else []
+    passes += server.find("uwsgi_pass")
+    passes += root.find(*PROTOCOLS) if root else []
+    passes += server.find(*PROTOCOLS)
     if not passes:
         raise ValueError("no server block of nginx passes requests on (uwsgi_pass)")
     directive = passes[0]
@@ -52,10 +55,13 @@ def of(server: Directive, config: Directive) -> Upstream:
         if not (name := re.search(r"\$\{?(\w+)\}?", text)):
             break
         late = True
-        values = [item for item in config.find("set") if item.words[1] == f"${name[1]}"]
+        values = [item.words[2] for item in config.find("set") if item.words[1] == f"${name[1]}"]
+        for table in config.find("map", "geo", "split_clients"):
+            if table.words[-1] == f"${name[1]}":
+                values += [item.words[-1] for item in table.block if item.name in ("default", "*")]
         if not values:
-            raise ValueError(f"{directive.place}: what is {name[0]} in {directive}?")
-        text = text.replace(name[0], values[-1].words[2])
+            raise LookupError(f"{directive.place}: what {name[0]} is in {directive} is not known")
+        text = text.replace(name[0], values[-1])
     text = re.sub(r"^\w+://", "", text)
     for block in config.find("upstream"):
         if block.words[1] == text.split("/")[0]:

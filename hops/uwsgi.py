@@ -17,12 +17,15 @@ def check(site: Site) -> Iterator[Finding]:
     if not state.running:
         yield app_container.not_running(site, state)
         return
+    if app_container.keeps_failing(site):
+        yield app_container.not_running(site, state)
+        return
     if not site.runs_uwsgi:
         # Between two attempts to start, or before the first.
         if state.restarts or app_container.reason(site):
             yield app_container.not_running(site, state)
         else:
-            runs = [process.command for process in site.processes if process.pid == 1]
+            runs = [process.program for process in site.processes if process.pid == 1]
             yield unknown("uwsgi", f"no uWSGI runs in {site.app} (yet)", *runs)
         return
     wrong = _protocol(site)
@@ -98,7 +101,11 @@ def _http(site: Site) -> Finding | None:
     try:
         speaks_uwsgi = _speaks_uwsgi(site)
     except StackError as error:
-        return _silent(site, str(error))
+        if "timed out" in str(error):
+            return _silent(site, str(error))
+        return unknown(
+            "uwsgi", "the socket cannot be used from the app's own container", str(error)
+        )
     if speaks_uwsgi:
         passed = site.upstream
         lines = site.last_lines(site.app, "invalid request block size", 1)

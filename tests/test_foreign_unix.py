@@ -47,7 +47,10 @@ def setting(line: str) -> tuple[str, str, str]:
 def kill_a_busy_worker(stranger: Stranger) -> requests.Response:
     with ThreadPoolExecutor() as visitor:
         slow = visitor.submit(stranger.ask, "/slow/?s=2")
-        stranger.act("django", "sleep 0.5; kill -9 $(cat /proc/1/task/1/children)")
+        stranger.act(
+            "django",
+            'sleep 0.5; until w=$(cat /proc/1/task/1/children) && [ "$w" ]; do sleep 0.1; done; kill -9 $w',
+        )
         return slow.result()
 
 
@@ -717,6 +720,7 @@ FAULTS = {
             ((COMPOSE, "SHOP_FILES: /files", "SHOP_FILES: /files\n      LANG: C"),),
             again=("django",),
             ask=upload(name="café.png"),
+            advice=True,
             status=500,
             log=("django", SILENT),
         ),
@@ -844,7 +848,7 @@ def test_a_strangers_stack_is_healthy(patient: Stranger) -> None:
     assert (site.nginx, site.app) == ("web", "django")
     started = time.monotonic()
     found = assert_healthy(patient)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert list(dict.fromkeys(finding.hop for finding in found)) == list(HOPS)
 
 

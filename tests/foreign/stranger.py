@@ -106,7 +106,7 @@ class Stranger:
         """Run ``manage.py`` as the site's workers do: their user, the master's environment."""
         as_worker = (
             "export $(grep --null-data ^SHOP_ /proc/1/environ | tr '\\0' ' ');"
-            " worker=$(cut -d' ' -f1 /proc/1/task/1/children);"
+            " until worker=$(cut -d' ' -f1 /proc/1/task/1/children) && [ $worker ]; do sleep 0.1; done;"
             " cd /proc/$worker/cwd;"
             " id=$(stat -c %u /proc/$worker);"
             ' exec setpriv --reuid=$id --regid=$id --clear-groups python3 manage.py "$@"'
