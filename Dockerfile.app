@@ -22,7 +22,7 @@ WORKDIR /build
 RUN --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     apt-get update --quiet --error-on=any; \
-    apt-get install --quiet --yes --no-install-recommends gcc libc6-dev python3-dev python3-venv zlib1g-dev
+    apt-get install --quiet --yes --no-install-recommends gcc libc6-dev python3-brotli python3-dev python3-venv zlib1g-dev
 COPY uwsgi/requirements-build.txt .
 RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
@@ -57,8 +57,8 @@ RUN uv pip install --quiet --python /venv --no-index ./*.whl; \
     /venv/bin/python3 -m compileall -q -j0 --invalidation-mode=unchecked-hash /venv/lib
 
 
-# The site, and the static files of all its apps under names that contain their hash. This is all
-# that is built again after a change in mysite/.
+# The site, and the static files of all its apps, compressed, under names that contain their hash.
+# This is all that is built again after a change in mysite/.
 FROM venv AS site
 WORKDIR /app
 COPY mysite/ ./
@@ -68,6 +68,7 @@ RUN mkdir --parents /srv/media/tmp /srv/data; echo "for the build only" >/srv/da
     SITE_URL=http://localhost SITE_DEBUG=false SITE_MAX_UPLOAD_MB=1 SITE_WORKERS=1 \
     SITE_REQUEST_TIMEOUT=1 SITE_BIND=127.0.0.1 SITE_PORT=1 \
     /venv/bin/python3 manage.py collectstatic --no-input --verbosity 0; \
+    /usr/bin/python3 /uwsgi/compress.py /collected; \
     /venv/bin/python3 -m compileall -q --invalidation-mode=unchecked-hash /app; \
     # Readable by the site, writable by nobody else than root, whatever umask the clone was made with.
     chmod --recursive u=rwX,go=rX /app /uwsgi /collected

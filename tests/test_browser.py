@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def test_the_landing_page_looks_as_it_should(stack: Stack, page: Page, tmp_path:
     assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "736px"
     assert page.evaluate("document.querySelector('main img').naturalWidth") > 0
     expect(page.locator("#arrived")).to_contain_text(f"localhost:{stack.variables['SITE_PORT']}")
+
+
+def test_a_second_visit_asks_for_the_page_only(stack: Stack, page: Page) -> None:
+    """The rest has a hash in its name, and came as brotli: bytes that only a browser unpacks here."""
+    with page.expect_response(re.compile(r"/static/welcome/landing\.\w{12}\.css$")) as style:
+        page.goto(stack.url)
+    assert style.value.headers["content-encoding"] == "br"
+    start = time.time()
+    page.goto(f"{stack.url}/?again")
+    expect(page.get_by_role("heading", name="It works.")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "736px"
+    stack.log_entry("nginx", "/?again")
+    asked = [line for line in stack.logs("nginx", start).splitlines() if "HeadlessChrome" in line]
+    assert [line for line in asked if '"uri":"/static/' in line] == []
 
 
 def test_an_upload_from_login_to_picture(stack: Stack, page: Page) -> None:

@@ -67,7 +67,7 @@ FAULTS = {
     "static-permission-denied": Fault(
         "init", "chmod 700 /srv/static/admin", "chmod 2750 /srv/static/admin"
     ),
-    "static-stale": Fault("init", f"echo '/* older */' | tee {CSS}", "python3 /uwsgi/init.py"),
+    "static-stale": Fault("init", f"echo '/* older */' | gzip >{CSS}.gz", "python3 /uwsgi/init.py"),
     "static-wrong-type": Fault(
         "nginx",
         "cp /run/nginx/settings.conf /run/nginx/saved;"

@@ -1,7 +1,10 @@
 """Hop `static`: nginx serves the very files that were collected, under names that hold their hash."""
 
+import gzip
 import hashlib
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -9,11 +12,26 @@ import requests
 from hops.stack import Stack
 
 TYPES = {
-    "css": "text/css",
-    "js": "application/javascript",
-    "svg": "image/svg+xml",
-    "json": "application/json",
-    "txt": "text/plain",
+    "css": "text/css; charset=utf-8",
+    "js": "application/javascript; charset=utf-8",
+    "mjs": "application/javascript; charset=utf-8",
+    "svg": "image/svg+xml; charset=utf-8",
+    "json": "application/json; charset=utf-8",
+    "map": "application/json; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
+    "webmanifest": "application/manifest+json",
+    "wasm": "application/wasm",
+    "woff": "font/woff",
+    "woff2": "font/woff2",
+    "ttf": "font/ttf",
+    "otf": "font/otf",
+    "ttc": "font/collection",
+    "eot": "application/vnd.ms-fontobject",
+    "ico": "image/x-icon",
+    "avif": "image/avif",
+    "webp": "image/webp",
+    "png": "image/png",
+    "unknown": "application/octet-stream",
 }
 HASHED = re.compile(r"\.([0-9a-f]{12})\.[^/]+$")
 
@@ -36,7 +54,7 @@ def test_what_a_page_links_to_is_what_was_collected(stack: Stack, page: str) -> 
             0
         ]
         assert hashlib.sha256(answer.content).hexdigest() == collected, link
-        assert answer.headers["Content-Type"].split(";")[0] == TYPES[link.rsplit(".", 1)[1]]
+        assert answer.headers["Content-Type"] == TYPES[link.rsplit(".", 1)[1]]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert len(answer.headers["X-Request-ID"]) == 32
         # The name holds the MD5 of the content: django.contrib.staticfiles.storage.
@@ -72,6 +90,139 @@ def test_the_manifest_is_djangos_own(stack: Stack) -> None:
     assert requests.get(f"{stack.url}/static/staticfiles.json", timeout=5).status_code == 404
 
 
+# -- compressed when the image was built
+
+# What a client accepts, and what it then gets: the ending of the file that is sent.
+CODINGS = [
+    ("", ""),
+    ("identity", ""),
+    ("gzip, deflate, br, zstd", ".br"),  # every current browser
+    ("br", ".br"),
+    ("gzip, deflate", ".gz"),
+    ("br;q=0, gzip", ".gz"),
+    ("gzip;q=0, br;q=0.000", ""),
+    ("brx", ""),
+]
+SENT_AS = {".br": "br", ".gz": "gzip", "": None}
+
+
+def ask(stack: Stack, path: str, method: str = "GET", **headers: str) -> requests.Response:
+    """Return the answer for a static file; its ``raw`` has the bytes as they were sent."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named.setdefault("Accept-Encoding", "identity")
+    return requests.request(method, stack.url + path, headers=named, timeout=5, stream=True)
+
+
+@pytest.fixture(params=["landing.css", "landing with a hash"])
+def style(request: pytest.FixtureRequest, stack: Stack) -> str:
+    """The address of a file that is worth compressing."""
+    if request.param == "landing.css":
+        return "/static/welcome/landing.css"
+    return next(link for link in links(stack, "/") if link.endswith(".css"))
+
+
+@pytest.mark.parametrize(("accepted", "suffix"), CODINGS)
+def test_a_compressed_file_is_sent_as_it_was_made(
+    stack: Stack, style: str, accepted: str, suffix: str
+) -> None:
+    answer = ask(stack, style, Accept_Encoding=accepted)
+    sent = answer.raw.read(decode_content=False)
+    made = stack.run("app", "sha256sum", style.replace("/static/", "/collected/") + suffix).split()
+    assert hashlib.sha256(sent).hexdigest() == made[0]
+    assert answer.headers.get("Content-Encoding") == SENT_AS[suffix]
+    assert answer.headers["Content-Length"] == str(len(sent))
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers["Content-Type"] == TYPES["css"]
+
+    head = ask(stack, style, "HEAD", Accept_Encoding=accepted)
+    assert head.raw.read() == b""
+    own = {"Date", "X-Request-ID"}
+    assert {name: head.headers[name] for name in head.headers if name not in own} == {
+        name: answer.headers[name] for name in answer.headers if name not in own
+    }
+
+
+def test_each_form_of_a_file_is_told_from_the_others(stack: Stack, style: str) -> None:
+    """A 304, or the rest of a download, must never be about bytes that the client does not have."""
+    tags = {
+        coding: ask(stack, style, Accept_Encoding=coding).headers["ETag"]
+        for coding in ("identity", "gzip", "br")
+    }
+    assert len(set(tags.values())) == 3
+    for asked in tags:
+        for coding, tag in tags.items():
+            answer = ask(stack, style, Accept_Encoding=asked, If_None_Match=tag)
+            assert answer.status_code == (304 if asked == coding else 200), (asked, coding)
+            if answer.status_code == 304:
+                assert answer.headers["Vary"] == "Accept-Encoding"
+                assert answer.headers["ETag"] == tag
+
+            part = ask(stack, style, Accept_Encoding=asked, Range="bytes=100-", If_Range=tag)
+            whole = ask(stack, style, Accept_Encoding=asked).raw.read(decode_content=False)
+            body = part.raw.read(decode_content=False)
+            # A server may ignore a range, and nginx does for brotli; it may not send a wrong part.
+            if asked == coding != "br":
+                assert (part.status_code, body) == (206, whole[100:])
+            else:
+                assert (part.status_code, body) == (200, whole)
+    assert ask(stack, style, Range="bytes=0-3").headers["Content-Range"].startswith("bytes 0-3/")
+    assert ask(stack, style, Range="bytes=9999999-").status_code == 416
+
+
+def test_every_collected_file_that_gains_is_compressed(stack: Stack) -> None:
+    script = """
+        import gzip, pathlib
+        for file in pathlib.Path("/collected").rglob("*"):
+            if not file.is_file() or file.suffix in (".gz", ".br"):
+                continue
+            sizes = [file.stat().st_size]
+            for suffix in (".gz", ".br"):
+                variant = file.with_name(file.name + suffix)
+                sizes.append(variant.stat().st_size if variant.exists() else 0)
+                if variant.exists():
+                    assert variant.stat().st_mtime == file.stat().st_mtime, variant
+                    assert variant.stat().st_mode == file.stat().st_mode, variant
+                if variant.exists() and suffix == ".gz":
+                    assert gzip.decompress(variant.read_bytes()) == file.read_bytes(), file
+            print(file.suffix, *sizes)
+    """
+    code = "\n".join(line[8:] for line in script.splitlines())
+    found = [line.split(" ") for line in stack.run("app", "python3", "-c", code).splitlines()]
+    assert len(found) > 250
+    for suffix, *sizes in found:
+        plain, gz, br = map(int, sizes)
+        if suffix in (".css", ".js") and plain > 1000:
+            assert 0 < br < gz < plain
+        assert gz < plain or not plain
+        assert br < plain or not plain
+        if suffix == ".json":
+            assert not gz + br  # the manifest is not served
+
+
+@pytest.fixture
+def strange_files(stack: Stack) -> Iterator[str]:
+    """A directory with a compressible file for each type, put there as no release would: plain."""
+    in_init = ("run", "--rm", "--no-deps", "init", "bash", "-c")
+    write = "cd /srv/static; mkdir types; for name in {}; do printf %05000d 0 >types/a.$name; done"
+    stack.compose(*in_init, write.format(" ".join(TYPES)))
+    yield "/static/types"
+    stack.compose(*in_init, "rm --recursive /srv/static/types")
+
+
+def test_types_are_right_and_nothing_is_compressed_on_the_way(
+    stack: Stack, strange_files: str
+) -> None:
+    for ending, kind in TYPES.items():
+        answer = ask(stack, f"{strange_files}/a.{ending}", Accept_Encoding="gzip, br")
+        assert answer.headers["Content-Type"] == kind, ending
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Content-Encoding" not in answer.headers, ending
+        assert answer.headers["Content-Length"] == "5000"
+
+
+# -- from release to release
+
+
 def test_python_is_not_asked(stack: Stack) -> None:
     requests.get(f"{stack.url}/static/welcome/landing.css?who-serves-this", timeout=5)
     assert stack.log_entry("nginx", "?who-serves-this")["upstream_status"] == ""
@@ -87,7 +238,7 @@ def test_init_refreshes_what_changed_and_keeps_what_older_pages_need(stack: Stac
         "init",
         "bash",
         "-c",
-        f"echo old >{older}; echo bad >/srv/static/welcome/landing.css",
+        f"echo old >{older}; cd /srv/static; tee welcome/landing.css{{,.gz,.br}} <<<bad",
     )
     try:
         stack.compose("run", "--rm", "--no-deps", "init")
@@ -95,7 +246,50 @@ def test_init_refreshes_what_changed_and_keeps_what_older_pages_need(stack: Stac
             requests.get(f"{stack.url}/static/welcome/{older.rsplit('/')[-1]}", timeout=5).text
             == "old\n"
         )
-        refreshed = requests.get(f"{stack.url}/static/welcome/landing.css", timeout=5).text
-        assert refreshed == stack.run("app", "cat", "/collected/welcome/landing.css")
+        current = stack.run("app", "cat", "/collected/welcome/landing.css")
+        for coding in ("identity", "gzip"):
+            answer = ask(stack, "/static/welcome/landing.css", Accept_Encoding=coding)
+            assert answer.text == current
     finally:
         stack.compose("run", "--rm", "--no-deps", "init", "rm", older)
+
+
+def test_a_deploy_brings_the_new_name_and_keeps_the_old_one(
+    new_stack: Callable[..., Stack], project_copy: Path
+) -> None:
+    stack = new_stack()
+
+    def style() -> tuple[str, dict[str, bytes]]:
+        link = next(link for link in links(stack, "/") if link.endswith(".css"))
+        return link, forms(link)
+
+    def forms(link: str) -> dict[str, bytes]:
+        answers = {
+            coding: ask(stack, link, Accept_Encoding=coding) for coding in ("", "gzip", "br")
+        }
+        assert [a.headers.get("Content-Encoding", "") for a in answers.values()] == [*answers]
+        assert {a.headers["Cache-Control"] for a in answers.values()} == {
+            "public, max-age=31536000, immutable"
+        }
+        return {coding: a.raw.read(decode_content=False) for coding, a in answers.items()}
+
+    old_link, old = style()
+    source = project_copy / "mysite/welcome/static/welcome/landing.css"
+    source.write_text(source.read_text() + "h2 { letter-spacing: 0.01em; }\n")
+    release = Stack(project_copy, stack.project, stack.variables)
+    release.compose("build", "app", timeout=280)
+    release.up("--no-build")
+
+    new_link, new = style()
+    assert new_link != old_link
+    assert gzip.decompress(new["gzip"]) == new[""] == source.read_bytes()
+    assert new["br"] != old["br"]
+    assert forms(old_link) == old
+    # The name without a hash is the new release's, in all its forms.
+    plain = {
+        coding: ask(stack, "/static/welcome/landing.css", Accept_Encoding=coding).raw.read(
+            decode_content=False
+        )
+        for coding in ("", "gzip", "br")
+    }
+    assert plain == new

@@ -69,6 +69,10 @@ def refresh_static(collected: Path) -> None:
         if not (target.exists() and filecmp.cmp(source, target, shallow=False)):
             publish(source, target)
             refreshed += 1
+        for suffix in (".gz", ".br"):
+            # nginx would go on sending the compressed form of an older release.
+            if not source.with_name(source.name + suffix).exists():
+                target.with_name(target.name + suffix).unlink(missing_ok=True)
     print(f"init: {refreshed} static files refreshed", flush=True)
 
 
