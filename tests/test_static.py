@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import requests
 
 from hops.stack import Stack
+from tests.people import png
+from tests.raw import exchange
 
 TYPES = {
     "css": "text/css; charset=utf-8",
@@ -220,6 +223,122 @@ def test_types_are_right_and_nothing_is_compressed_on_the_way(
         assert answer.headers["Content-Length"] == "5000"
 
 
+# -- what has an address of its own
+
+
+def test_the_icon_is_one(stack: Stack) -> None:
+    answer = requests.get(f"{stack.url}/favicon.ico", timeout=5)
+    assert answer.headers["Content-Type"] == "image/x-icon"
+    assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    reserved, kind, pictures = struct.unpack("<HHH", answer.content[:6])
+    assert (reserved, kind, pictures) == (0, 1, 2)
+    assert answer.content.count(png()[:8]) == pictures
+    assert len(answer.content) < 1000
+
+
+def test_robots_are_told_where_not_to_go(stack: Stack) -> None:
+    answer = requests.get(f"{stack.url}/robots.txt", timeout=5)
+    assert answer.headers["Content-Type"] == TYPES["txt"]
+    assert "User-agent: *\nDisallow: /admin/\n" in answer.text
+    assert stack.log_entry("nginx", answer.headers["X-Request-ID"])["upstream_status"] == ""
+
+
+def test_a_site_without_them_is_asked_itself_for_robots(stack: Stack) -> None:
+    in_init = ("run", "--rm", "--no-deps", "init")
+    names = ("/srv/static/favicon.ico", "/srv/static/robots.txt")
+    stack.compose(*in_init, "rm", *names)
+    try:
+        assert requests.get(f"{stack.url}/favicon.ico", timeout=5).status_code == 204
+        robots = requests.get(f"{stack.url}/robots.txt", timeout=5)
+        assert robots.status_code == 404
+        entry = stack.log_entry("nginx", robots.headers["X-Request-ID"])
+        assert entry["upstream_status"] == "404"
+    finally:
+        stack.compose(*in_init)
+    assert requests.get(f"{stack.url}/robots.txt", timeout=5).status_code == 200
+
+
+# -- what must not get out
+
+# {secret} is a private file, which nginx may read, as seen from the directory above the static files.
+WAYS_OUT = r"""
+    /static/../{secret}                   /static/..%2f{secret}
+    /static/%2e%2e/{secret}               /static/%2e%2e%2f{secret}
+    /static/%252e%252e/{secret}           /static/..%252f{secret}
+    /static/.%2e/{secret}                 /static/%2E%2E/{secret}
+    /static/welcome/../../{secret}        /static/welcome/..%2f..%2f{secret}
+    /static/./../{secret}                 /static//../{secret}
+    /static../{secret}                    /static;/../{secret}
+    /static/..;/{secret}                  /static/..%3b/{secret}
+    /static/..\{secret}                  /static/..%5c{secret}
+    /static/%c0%ae%c0%ae/{secret}         /static/..%c0%af{secret}
+    /static/%u002e%u002e/{secret}         /static/....//{secret}
+    /static/%00../{secret}                /static/welcome/landing.css/../../../{secret}
+    /static/../../srv/{secret}            /static/../../../../../srv/{secret}
+    /static//srv/{secret}                 /static/%2fsrv/{secret}
+    /media/../{secret}                    /media/%2e%2e%2f{secret}
+    /media../{secret}                     /media/..\{secret}
+    /media/..%2f..%2fsrv%2f{secret}       /media/%252e%252e%252f{secret}
+    /media/../../srv/{secret}             /media//srv/{secret}
+    /media/../private/{name}              /media../private/{name}
+    /private/{name}                       /%70rivate/{name}
+    //private/{name}                      /./private/{name}
+    /x/../private/{name}                  /files/..%2fprivate%2f{name}
+    /{secret}                             http://localhost/static/../{secret}
+    http://localhost/private/{name}       //localhost/static/../{secret}
+    /static/..?/{secret}                  /static/..#/{secret}
+"""
+
+
+@pytest.fixture
+def secret(stack: Stack) -> Iterator[str]:
+    path = "/srv/media/private/canary.txt"
+    stack.run("app", "bash", "-c", f"echo CANARY >{path}")
+    yield path
+    stack.run("app", "rm", path)
+
+
+def test_no_spelling_of_a_path_leads_out(stack: Stack, secret: str) -> None:
+    """As raw bytes: every HTTP library would tidy them up."""
+    nginx_may = stack.run("nginx", "cat", secret)
+    assert nginx_may == "CANARY\n"  # or else all of this would prove nothing
+    for spelling in WAYS_OUT.split():
+        path = spelling.format(secret="media/private/canary.txt", name="canary.txt")
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        for answer, body in exchange(stack, request.encode()):
+            assert "CANARY" not in body, path
+            # "/static/..?" is the landing page, and may be.
+            assert answer.status in (400, 404) or "<h1>It works.</h1>" in body, path
+
+
+def test_dotfiles_and_directories_stay_hidden(stack: Stack) -> None:
+    in_init = ("run", "--rm", "--no-deps", "init", "bash", "-c")
+    stack.compose(
+        *in_init,
+        "mkdir /srv/static/.git; cd /srv; tee static/{.env,.git/config,a.css.new} media/public/.env <<<KEY",
+    )
+    try:
+        for path in (
+            "/static/.env",
+            "/static/%2eenv",
+            "/static/.git/config",
+            "/static/x/../.env",
+            "/static//.env",
+            "/media/.env",
+            "/media/%2Eenv",
+        ):
+            request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            [(answer, body)] = exchange(stack, request.encode())
+            assert answer.status == 404, path
+            assert "KEY" not in body
+        for path in ("/static/", "/static/welcome/", "/static/.", "/media/"):
+            refused = requests.get(stack.url + path, timeout=5)
+            assert refused.status_code == 403, path
+            assert "You may not see this" in refused.text
+    finally:
+        stack.compose(*in_init, "cd /srv; rm -r static/{.env,.git,a.css.new} media/public/.env")
+
+
 # -- from release to release
 
 
@@ -238,7 +357,8 @@ def test_init_refreshes_what_changed_and_keeps_what_older_pages_need(stack: Stac
         "init",
         "bash",
         "-c",
-        f"echo old >{older}; cd /srv/static; tee welcome/landing.css{{,.gz,.br}} <<<bad",
+        f"echo old >{older}; cd /srv/static; echo bad >robots.txt.br"
+        "; tee welcome/landing.css{,.gz,.br} <<<bad",
     )
     try:
         stack.compose("run", "--rm", "--no-deps", "init")
@@ -250,6 +370,10 @@ def test_init_refreshes_what_changed_and_keeps_what_older_pages_need(stack: Stac
         for coding in ("identity", "gzip"):
             answer = ask(stack, "/static/welcome/landing.css", Accept_Encoding=coding)
             assert answer.text == current
+        # A file that is no longer compressed leaves no older form of it behind.
+        robots = ask(stack, "/static/robots.txt", Accept_Encoding="br")
+        assert robots.text.endswith("Disallow: /admin/\n")
+        assert "Content-Encoding" not in robots.headers
     finally:
         stack.compose("run", "--rm", "--no-deps", "init", "rm", older)
 
