@@ -1,5 +1,7 @@
 """What only a real browser finds: forms with Origin, CSP violations, pictures that do not show."""
 
+import base64
+import contextlib
 import os
 import re
 import shutil
@@ -8,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+import requests
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from hops.stack import Stack
-from tests.people import PASSWORD, create_user, png
+from tests.people import PASSWORD, create_user, png, upload
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -105,3 +109,108 @@ def test_an_upload_from_login_to_picture(stack: Stack, page: Page) -> None:
         page.get_by_role("link", name=re.compile("café")).click()
     assert download.value.suggested_filename.startswith("café")
     assert Path(download.value.path()).read_text() == "crème brûlée"
+
+
+# -- uploads that would like to run
+
+
+def hostile_files() -> dict[str, tuple[bytes, str]]:
+    """Return content for each name, and the type under which a browser would run it."""
+    html = "<!doctype html><title>hello</title><script>{}</script>"
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><script>{}</script></svg>'
+    # A picture to Django; to a browser that guesses, a script that begins with a comment.
+    gif = "GIF89a/*\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\0;*/=1;{}"
+    templates = {
+        "page.html": (html, "text/html"),
+        "page.xhtml": (html.replace("<!doctype html>", ""), "text/html"),
+        "picture.svg": (svg, "image/svg+xml"),
+        "shell.php": ("<?php phpinfo() ?>" + html, "text/html"),
+        "script.js": ("{}", "text/javascript"),
+        "module.mjs": ("{}", "text/javascript"),
+        "script.txt": ("{}", "text/javascript"),
+        "page.html.txt": (html, "text/html"),
+        "paper.pdf": (html, "text/html"),
+        "without-an-ending": (html, "text/html"),
+        "polyglot.png": (png().decode("latin-1") + html, "text/html"),
+        "polyglot.gif": (gif, "text/javascript"),
+        "polyglot.jpg": ("\xff\xd8\xff" + html, "text/html"),
+    }
+    return {
+        name: (template.format(f"console.log('RAN {name}')").encode("latin-1"), kind)
+        for name, (template, kind) in templates.items()
+    }
+
+
+HOSTILE = hostile_files()
+
+# What a page of the site could be made to do with an address, if somebody got markup into it.
+EMBED = """address => {
+    for (const [name, properties] of [
+        ['script', {src: address}], ['script', {src: address, type: 'module'}],
+        ['iframe', {src: address}], ['img', {src: address}],
+        ['link', {href: address, rel: 'stylesheet'}],
+    ]) document.body.append(Object.assign(document.createElement(name), properties));
+    new Worker(address);
+    import(address).catch(() => 0);
+}"""
+
+
+def what_ran(page: Page, site: str, addresses: list[str]) -> set[str]:
+    """Open each address by itself and in a page of the site; return the names of those that ran."""
+    names: set[str] = set()
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.text.startswith("RAN "):
+            names.add(message.text.removeprefix("RAN "))
+
+    page.on("console", listen)
+    for address in addresses:
+        with contextlib.suppress(PlaywrightError):  # a download is no page to go to
+            page.goto(site + address)
+    page.goto(site)
+    for address in addresses:
+        page.evaluate(EMBED, address)
+    page.wait_for_timeout(1000)  # for what should not happen, there is nothing else to wait for
+    page.remove_listener("console", listen)
+    return names
+
+
+@pytest.fixture
+def public(stack: Stack) -> Iterator[list[str]]:
+    """The addresses of hostile files that are served as public uploads, however they got there."""
+    place = "/srv/media/public/hostile"
+    write = "import base64, sys; open(sys.argv[1], 'wb').write(base64.b64decode(sys.argv[2]))"
+    stack.run("app", "mkdir", place)
+    for name, (content, _) in HOSTILE.items():
+        encoded = base64.b64encode(content).decode()
+        stack.run("app", "python3", "-c", write, f"{place}/{name}", encoded)
+    yield [f"/media/hostile/{name}" for name in HOSTILE]
+    stack.run("app", "rm", "--recursive", place)
+
+
+def test_no_upload_runs_in_a_browser(
+    stack: Stack, admin: requests.Session, browser: Browser, public: list[str]
+) -> None:
+    """As the person to whom it would be worst: somebody who may do everything."""
+    uploaded: list[str] = []
+    for name, (content, kind) in HOSTILE.items():
+        picture = (name, content, kind) if name in ("polyglot.png", "polyglot.gif") else None
+        image = picture or ("a.png", png(), "image/png")
+        uploaded += upload(stack, admin, name, image, (name, content, kind)).values()
+
+    with browser.new_context() as context:
+        context.add_cookies(
+            [{"name": c.name, "value": c.value or "", "url": stack.url} for c in admin.cookies]
+        )
+        page = context.new_page()
+
+        # Served carelessly, each of them runs: else what follows would prove nothing.
+        def serve(route: Route) -> None:
+            content, kind = HOSTILE[route.request.url.rsplit("/", 1)[1]]
+            route.fulfill(body=content, content_type=kind)
+
+        page.route("**/careless/*", serve)
+        assert what_ran(page, stack.url, [f"/careless/{name}" for name in HOSTILE]) == set(HOSTILE)
+
+        assert what_ran(page, stack.url, public) == set()
+        assert what_ran(page, stack.url, uploaded) == set()
