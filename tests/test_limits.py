@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from hops.stack import Stack
+from tests.memory import memory
 from tests.people import create_user, log_in, png
 
 LIMIT = 75 * 2**20  # bytes of a request body, the tutorial's 75 MB
@@ -32,12 +33,6 @@ def form(size: int, token: str) -> tuple[bytes, str]:
     body, content_type = encode(b"x" * (size - overhead))
     assert len(body) == size
     return body, content_type
-
-
-def memory(stack: Stack, service: str) -> int:
-    """Return the most bytes that the processes of a service ever held; VmHWM in proc_pid_status(5)."""
-    show = "cat /proc/[0-9]*/status | awk '/^VmHWM/ { n += $2 } END { print n }'"
-    return int(stack.run(service, "bash", "-c", show)) * 1024
 
 
 def test_75_megabytes_are_stored_and_one_byte_more_is_not(

@@ -1,11 +1,15 @@
 """Hop `media`: what Django stored is what nginx serves; private files only when Django says so."""
 
+import contextlib
+import hashlib
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 import requests
 
 from hops.stack import Stack
+from tests.memory import memory
 from tests.people import create_user, log_in, png, upload
 
 PDF = ("report.pdf", b"%PDF-1.4 private", "application/pdf")
@@ -90,6 +94,110 @@ def test_private_files_have_no_address_of_their_own(stack: Stack, admin: request
     name = link.removeprefix("/files/")
     for path in (f"/private/{name}", f"/media/{name}", f"/media/../private/{name}"):
         assert requests.get(stack.url + path, timeout=5).status_code == 404, path
+
+
+# -- a private file of a gigabyte
+
+GIGABYTE = 2**30
+
+
+@pytest.fixture
+def large(stack: Stack, admin: requests.Session) -> Iterator[str]:
+    """The address of a private file with marks in it, and holes between them: it takes no space."""
+    link = upload(stack, admin, "large", ("p.png", png(), "image/png"), PDF)["attachment"]
+    path = f"/srv/media/private/{link.removeprefix('/files/')}"
+    script = """
+        import sys
+        with open(sys.argv[1], "r+b") as file:
+            for offset in range(0, 2**30, 2**26):
+                file.seek(offset)
+                file.write(b"%016d" % offset)
+            file.truncate(2**30)
+    """
+    code = "\n".join(line[8:] for line in script.splitlines())
+    stack.run("app", "python3", "-c", code, path)
+    yield link
+    stack.run("app", "rm", path)
+
+
+def test_any_part_of_a_large_private_file(
+    stack: Stack, admin: requests.Session, large: str
+) -> None:
+    address = stack.url + large
+    head = admin.head(address, timeout=5)
+    assert head.headers["Content-Length"] == str(GIGABYTE)
+    assert head.headers["Accept-Ranges"] == "bytes"
+    tag = head.headers["ETag"]
+
+    def part(ranges: str, condition: str = tag) -> requests.Response:
+        headers = {"Range": f"bytes={ranges}", "If-Range": condition}
+        return admin.get(address, headers=headers, timeout=5, stream=True)
+
+    middle = 2**29
+    for ranges, expected, place in (
+        ("0-15", b"%016d" % 0, "0-15"),
+        (f"{middle}-{middle + 15}", b"%016d" % middle, f"{middle}-{middle + 15}"),
+        ("-4", bytes(4), f"{GIGABYTE - 4}-{GIGABYTE - 1}"),
+        (f"{GIGABYTE - 2}-", bytes(2), f"{GIGABYTE - 2}-{GIGABYTE - 1}"),
+        (f"{GIGABYTE - 2}-{GIGABYTE + 9}", bytes(2), f"{GIGABYTE - 2}-{GIGABYTE - 1}"),
+    ):
+        answer = part(ranges)
+        assert (answer.status_code, answer.content) == (206, expected), ranges
+        assert answer.headers["Content-Range"] == f"bytes {place}/{GIGABYTE}"
+        assert answer.headers["Cache-Control"] == "private, no-store"
+        assert answer.headers["Content-Disposition"].startswith("attachment; ")
+
+    several = part(f"0-15,{middle}-{middle + 15}")
+    assert several.headers["Content-Type"].startswith("multipart/byteranges; boundary=")
+    assert several.content.count(b"Content-Range: bytes ") == 2
+
+    # The file is another one by now: all of it, or else two would be patched together.
+    with part(f"{middle}-", condition='"another"') as whole:
+        assert whole.status_code == 200
+        assert whole.headers["Content-Length"] == str(GIGABYTE)
+
+    beyond = admin.get(address, headers={"Range": f"bytes={GIGABYTE}-"}, timeout=5)
+    assert beyond.status_code == 416
+
+    stranger = requests.get(
+        address, headers={"Range": "bytes=0-15"}, allow_redirects=False, timeout=5
+    )
+    assert stranger.status_code == 302
+
+
+def test_a_gigabyte_is_sent_resumed_and_never_in_memory(
+    stack: Stack, admin: requests.Session, large: str
+) -> None:
+    address = stack.url + large
+    before = {service: memory(stack, service) for service in ("app", "nginx")}
+
+    with contextlib.ExitStack() as clients:
+        # More clients that read slowly than there are workers: none of them holds a worker.
+        for _ in range(8):
+            slow = clients.enter_context(admin.get(address, stream=True, timeout=5))
+            assert slow.raw.read(16) == b"%016d" % 0
+        assert requests.get(stack.url, timeout=2).ok
+
+        received = hashlib.sha256()
+        done = 0
+        with admin.get(address, stream=True, timeout=5) as answer:
+            tag = answer.headers["ETag"]
+            for data in answer.iter_content(2**20):
+                received.update(data)
+                done += len(data)
+                if done > GIGABYTE // 3:
+                    break  # the connection is lost
+        headers = {"Range": f"bytes={done}-", "If-Range": tag}
+        with admin.get(address, headers=headers, stream=True, timeout=5) as answer:
+            assert answer.status_code == 206
+            for data in answer.iter_content(2**20):
+                received.update(data)
+
+    path = f"/srv/media/private/{large.removeprefix('/files/')}"
+    assert received.hexdigest() == stack.run("app", "sha256sum", path).split()[0]
+    for service, most in before.items():
+        assert memory(stack, service) - most < 25 * 2**20, service
+    assert stack.run("nginx", "find", "/var/cache/nginx", "-type", "f") == ""
 
 
 @pytest.mark.parametrize("name", ["page.html", "picture.svg", "script.js", "shell.php"])
