@@ -48,6 +48,34 @@ def test_a_header_that_is_too_long_gets_the_same_page(stack: Stack) -> None:
     assert "The request could not be understood" in answer.text
 
 
+def test_its_error_pages_are_one_family(stack: Stack) -> None:
+    """Each status for which it has words, and each that it can answer with by itself."""
+    errors = stack.run("nginx", "cat", "/etc/nginx/errors.conf")
+    maps = stack.run("nginx", "cat", "/etc/nginx/maps.conf")
+    with_page = {*re.search(r"error_page (400[ \d]+) /\.error", errors)[1].split(), "502"}  # type: ignore[index]
+    titles, advice = re.findall(r"map \$status \$error_\w+ {(.*?)\n}", maps, re.DOTALL)
+    for words in (titles, advice):
+        assert set(re.findall(r"^ +(\d{3}) ", words, re.MULTILINE)) <= with_page
+    assert with_page >= {"400", "403", "404", "413", "500", "502", "503", "504"}
+
+
+def test_a_part_that_is_not_there_gets_no_half_made_page(stack: Stack) -> None:
+    """nginx finds it too late to fill in the friendly one."""
+    address = f"{stack.url}/static/welcome/landing.css"
+    # With gzip, nginx 1.26 leaves the file's Content-Encoding on its own page: only the status counts.
+    headers = {"Range": "bytes=9999999-", "Accept-Encoding": "identity"}
+    answer = requests.get(address, headers=headers, timeout=5)
+    assert answer.status_code == 416
+    assert "<!--#" not in answer.text
+
+
+def test_what_is_asked_of_it_is_logged_as_it_was(stack: Stack) -> None:
+    """An error page is a GET to nginx."""
+    answer = requests.post(f"{stack.url}/static/welcome/landing.css", timeout=5)
+    assert answer.status_code == 405
+    assert stack.log_entry("nginx", answer.headers["X-Request-ID"])["method"] == "POST"
+
+
 def test_the_name_of_its_health_check_is_no_secret_door(stack: Stack) -> None:
     answer = requests.get(
         f"{stack.url}/?stranger", headers={"Host": "nginx.healthcheck"}, timeout=5
