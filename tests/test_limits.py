@@ -1,6 +1,7 @@
-"""The upload limit: the last byte that fits is stored, one more is refused, and memory stays flat."""
+"""The limits: up to each of them all is well, and what goes beyond is refused in a friendly way."""
 
 import socket
+import time
 from collections.abc import Callable
 
 import pytest
@@ -93,3 +94,40 @@ def test_a_chunked_body_arrives_whole(stack: Stack, admin: requests.Session) -> 
         timeout=30,
     )
     assert answer.status_code == 302
+
+
+# -- attempts to log in
+
+
+def test_who_guesses_passwords_is_told_to_wait(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack()
+    address = f"{stack.url}/admin/login/"
+
+    def attempt(path: str = "/admin/login/") -> requests.Response:
+        return requests.post(stack.url + path, data={"username": "admin"}, timeout=5)
+
+    # Twenty-one, and what became free meanwhile; then no more, whatever the spelling.
+    attempts = 0
+    while (answer := attempt()).status_code == 403:  # Django's: without its cookie
+        attempts += 1
+        assert attempts < 30, "no limit"
+    assert attempts >= 21
+    for path in ("/admin/login/", "/admin/login/?next=/", "//admin/%6cogin/", "/accounts/login"):
+        answer = attempt(path)
+        assert answer.status_code == 429, path
+        assert "Too many attempts" in answer.text
+        assert answer.headers["X-Request-ID"] in answer.text
+        assert answer.headers["Retry-After"] == "6"
+        assert answer.headers["Cache-Control"] == "no-store"
+        entry = stack.log_entry("nginx", answer.headers["X-Request-ID"])
+        assert (entry["method"], entry["upstream_status"]) == ("POST", "")
+
+    # Everything else goes on: the form itself, other forms, and files.
+    with requests.Session() as others:
+        for path in (address, stack.url, f"{stack.url}/static/welcome/landing.css"):
+            assert {others.get(path, timeout=5).status_code for _ in range(40)} == {200}
+        assert others.post(f"{stack.url}/admin/", timeout=5).status_code != 429
+
+    # After the time that was named, one more attempt is free.
+    time.sleep(int(answer.headers["Retry-After"]))
+    assert attempt().status_code == 403

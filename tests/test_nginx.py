@@ -56,7 +56,7 @@ def test_its_error_pages_are_one_family(stack: Stack) -> None:
     titles, advice = re.findall(r"map \$status \$error_\w+ {(.*?)\n}", maps, re.DOTALL)
     for words in (titles, advice):
         assert set(re.findall(r"^ +(\d{3}) ", words, re.MULTILINE)) <= with_page
-    assert with_page >= {"400", "403", "404", "413", "500", "502", "503", "504"}
+    assert with_page >= {"400", "403", "404", "413", "429", "500", "502", "503", "504"}
 
 
 def test_a_part_that_is_not_there_gets_no_half_made_page(stack: Stack) -> None:
