@@ -1,4 +1,4 @@
-"""What a person does with a browser: log in, fill in a form, upload a file."""
+"""What a person does with a browser: read a page, log in, fill in a form, upload a file."""
 
 import re
 import struct
@@ -67,6 +67,11 @@ def upload(
     page = person.get(stack.url + edit[1], timeout=5).text
     links = re.findall(r'href="(/(?:media|files)/[^"]+)"', page)
     return dict(zip(files, links, strict=True))
+
+
+def arrived(page: str) -> dict[str, str]:
+    """Return what the landing page says of the request that asked for it."""
+    return dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]*)</dd>", page))
 
 
 def png(size: int = 0) -> bytes:

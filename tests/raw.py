@@ -1,5 +1,6 @@
 """Requests as no library would send them: the very bytes, over a socket of their own."""
 
+import contextlib
 import io
 import socket
 from http.client import HTTPResponse
@@ -20,24 +21,22 @@ class Received(io.BytesIO):
 
 def connect(stack: Stack) -> socket.socket:
     """Return a connection to nginx on the published port."""
-    return socket.create_connection(("localhost", int(stack.variables["SITE_PORT"])), timeout=30)
+    return socket.create_connection(("localhost", int(stack.variables["SITE_PORT"])), timeout=15)
 
 
 def exchange(stack: Stack, request: bytes, quiet: float = 1) -> list[tuple[HTTPResponse, str]]:
     """
     Send ``request`` and return all answers to it, each with its body.
 
-    What came counts as all of it when nginx closes the connection or is ``quiet`` for so many seconds.
+    What came counts as all of it when nginx closes the connection, or sends nothing more for ``quiet``
+    seconds.
     """
     received = b""
-    with connect(stack) as client:
+    with connect(stack) as client, contextlib.suppress(TimeoutError, ConnectionResetError):
         client.sendall(request)
-        client.settimeout(quiet)
-        try:
-            while data := client.recv(65536):
-                received += data
-        except (TimeoutError, ConnectionResetError):
-            pass
+        while data := client.recv(65536):
+            received += data
+            client.settimeout(quiet)
     stream = Received(received)
     answers = []
     while stream.tell() < len(received):

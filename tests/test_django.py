@@ -1,17 +1,10 @@
 """Hop `django`: it sees scheme, host, port and client as they are, whatever the client claims."""
 
-import re
-
 import pytest
 import requests
 
 from hops.stack import Stack
-from tests.people import PASSWORD, create_user, submit
-
-
-def arrived(page: str) -> dict[str, str]:
-    """Return what the landing page says of the request that asked for it."""
-    return dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]*)</dd>", page))
+from tests.people import PASSWORD, arrived, create_user, submit
 
 
 def test_it_sees_the_request_as_the_client_sent_it(stack: Stack) -> None:

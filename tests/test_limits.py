@@ -1,5 +1,6 @@
 """The limits: up to each of them all is well, and what goes beyond is refused in a friendly way."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import requests
 from hops.stack import Stack
 from tests.memory import memory
 from tests.people import create_user, log_in, png
+from tests.raw import connect, exchange
 
 LIMIT = 75 * 2**20  # bytes of a request body, the tutorial's 75 MB
 
@@ -131,3 +133,55 @@ def test_who_guesses_passwords_is_told_to_wait(new_stack: Callable[..., Stack]) 
     # After the time that was named, one more attempt is free.
     time.sleep(int(answer.headers["Retry-After"]))
     assert attempt().status_code == 403
+
+
+# -- headers, and the time they take
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("/?" + "a" * 8_000, {}, 200),
+        ("/?" + "a" * 8_200, {}, 414),
+        ("/", {"X-One": "a" * 8_000}, 200),
+        ("/", {"X-One": "a" * 8_200}, 400),
+        ("/", {f"X-{number}": "a" * 7_000 for number in range(3)}, 200),
+        ("/", {f"X-{number}": "a" * 7_000 for number in range(5)}, 400),
+        ("/", {f"X-{number}": "a" for number in range(500)}, 200),
+        ("/", {f"X-{number}": "a" for number in range(2_000)}, 400),
+    ],
+    ids=["address", "long address", "header", "long header", "3 long", "5 long", "500", "2000"],
+)
+def test_the_size_of_headers(
+    stack: Stack, request_line: str, headers: dict[str, str], status: int
+) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    request = f"GET {request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n"
+    [(answer, body)] = exchange(stack, request.encode())
+    assert answer.status == status
+    assert status == 200 or f"Error {status}, request " in body
+
+
+def test_a_client_that_is_slow_with_its_headers_is_let_go(stack: Stack) -> None:
+    """However busy it seems: the time is for all of them. Others are served meanwhile."""
+    with contextlib.ExitStack() as clients:
+        slow = [clients.enter_context(connect(stack)) for _ in range(200)]
+        for client in slow:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        began = time.monotonic()
+        open_ones = set(slow)
+        while open_ones and time.monotonic() - began < 20:
+            assert requests.get(stack.url, timeout=2).ok
+            time.sleep(0.5)
+            for client in list(open_ones):
+                try:
+                    client.sendall(b"X-Slow: 1\r\n")
+                    client.setblocking(False)
+                    if client.recv(1000) == b"":
+                        open_ones.remove(client)
+                except BlockingIOError:
+                    client.setblocking(True)
+                except (BrokenPipeError, ConnectionResetError):
+                    open_ones.remove(client)
+        assert not open_ones
+        assert time.monotonic() - began > 8  # client_header_timeout, not something else
