@@ -1,11 +1,25 @@
 #!/bin/bash
 # Writes what follows from the settings (compose.yaml passes them on), then becomes nginx.
+#
+# usage: entrypoint.sh [https]      https: with the certificate of compose/tls.yaml
 set -o errexit -o nounset -o pipefail
 
-# http://localhost:8000,https://example.com -> localhost example.com
-hosts=$(sed --regexp-extended 's#https?://##g; s#:[0-9]+(,|$)#\1#g; s#,# #g' <<<"$SITE_URL")
-[[ " $hosts " != *' localhost '* ]] || hosts+=' 127.0.0.1 [::1]'
-echo "server_name $hosts;" >/run/nginx/server_name.conf
+readonly SCHEME=${1:-http}
+readonly CERTIFICATE=/srv/certificates/site.pem
+
+# http://localhost:8000,https://example.com -> hosts: localhost 127.0.0.1 [::1] example.com
+hosts='' origins='' reject_unknown_names=on
+for url in ${SITE_URL//,/ }; do
+    [[ $url =~ ^https?://(\[.*\]|[^:]*)(:[0-9]+)?$ ]]
+    port=${BASH_REMATCH[2]-}
+    for host in "${BASH_REMATCH[1]}" $([ "${BASH_REMATCH[1]}" != localhost ] || echo 127.0.0.1 '[::1]'); do
+        [[ " $hosts " != *" $host "* ]] || continue
+        hosts+=" $host"
+        origins+=" $host https://$host$port;"
+        [[ ! $host =~ ^[0-9.]+$|^\[ ]] || reject_unknown_names=off
+    done
+done
+echo "server_name$hosts;" >/run/nginx/server_name.conf
 
 cat >/run/nginx/settings.conf <<CONF
 map "" \$public_scheme { default ${SITE_URL%%://*}; }
@@ -15,6 +29,34 @@ client_max_body_size ${SITE_MAX_UPLOAD_MB}m;
 uwsgi_read_timeout ${SITE_REQUEST_TIMEOUT}s;
 uwsgi_send_timeout ${SITE_REQUEST_TIMEOUT}s;
 CONF
+
+ln --symbolic --force "/etc/nginx/listen-$SCHEME.conf" /run/nginx/listen.conf
+
+certificate_is() { stat --format '%i %Y' "$CERTIFICATE" || echo missing; }
+
+# Waits for another certificate, for ever: nginx finishes what it is answering with the old one.
+reload_on_change() {
+    local last=$1 now
+    while sleep 5; do
+        now=$(certificate_is)
+        [ "$now" != "$last" ] || continue
+        last=$now
+        if nginx -t -q; then
+            kill -HUP 1
+        else
+            echo "entrypoint: nginx refuses the new certificate, as said above, and goes on with the old one" >&2
+        fi
+    done
+}
+
+if [ "$SCHEME" = https ]; then
+    cat >>/run/nginx/settings.conf <<CONF
+include tls.conf;
+map \$host \$public_origin { default "";$origins }
+CONF
+    echo "ssl_reject_handshake $reject_unknown_names;" >/run/nginx/unknown_names.conf
+    reload_on_change "$(certificate_is)" &
+fi
 
 # A stop or a reload waits for the slowest answer, then a little for its client.
 exec nginx -g "daemon off; worker_shutdown_timeout $((SITE_REQUEST_TIMEOUT + 30))s;"

@@ -21,6 +21,7 @@ from typing import Any
 import docker
 import pytest
 import requests
+from playwright.sync_api import Browser, sync_playwright
 
 from hops.finding import HOPS
 from hops.stack import PROJECT_LABEL, Stack, StackError
@@ -29,7 +30,9 @@ from tests.people import create_user, log_in
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("init", "app", "nginx")
-IMAGES = ("app", "nginx")
+IMAGES = ("app", "nginx", "certificate")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 # What no test may leave in a log unnoticed; one that means to says so with `expect_log`.
 TROUBLE = re.compile(
@@ -107,7 +110,7 @@ def run(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def images(run: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Build both images once for all workers; return the project that they are named after."""
+    """Build all images once for all workers; return the project that they are named after."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -115,7 +118,8 @@ def images(run: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            Stack(ROOT, run).compose("build", timeout=900)
+            overlays = {"COMPOSE_FILE": "compose.yaml:compose/tls.yaml"}
+            Stack(ROOT, run, overlays).compose("build", timeout=900)
             done.touch()
     return run
 
@@ -220,6 +224,19 @@ def new_stack(
     finally:
         for stack, _ in stacks:
             discard(stack, pytestconfig)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM:
+        pytest.skip('no Chromium here: install Debian\'s package "chromium"')
+    arguments = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")  # Chromium's sandbox does not work for root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

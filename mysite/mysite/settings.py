@@ -48,16 +48,16 @@ def is_ip_address(value: str) -> None:
         raise ValidationError(f"{value!r} is not an IP address such as 127.0.0.1.") from None
 
 
-def whole_number(most: int) -> Callable[[str], None]:
+def whole_number(most: int, least: int = 1) -> Callable[[str], None]:
     """
-    Return a check that raises ``ValidationError`` unless a value is a number from 1 to ``most``.
+    Return a check that raises ``ValidationError`` unless a value is a number from ``least`` to ``most``.
 
     Digits only: nginx, uWSGI and bash read the same text, and know nothing of 1_000, +5 or 08.
     """
 
     def check(value: str) -> None:
-        if not re.fullmatch(r"[1-9][0-9]{0,8}", value) or int(value) > most:
-            raise ValidationError(f"{value!r} is not a whole number from 1 to {most}.")
+        if not re.fullmatch(r"0|[1-9][0-9]{0,8}", value) or not least <= int(value) <= most:
+            raise ValidationError(f"{value!r} is not a whole number from {least} to {most}.")
 
     return check
 
@@ -79,6 +79,11 @@ def read_environment() -> dict:
         "WORKERS": (env.str, whole_number(24)),  # more do not fit into mem_limit in compose.yaml
         "BIND": (env.str, is_ip_address),
         "PORT": (env.str, whole_number(65_535)),
+        "HSTS_SECONDS": (env.str, whole_number(63_072_000, least=0)),
+        # For compose/tls.yaml alone.
+        "HTTP_PORT": (env.str, whole_number(65_535)),
+        "TLS_CERTIFICATE": (env.str, None),
+        "TLS_KEY": (env.str, None),
     }
     values = {}
     for name, (parse, check) in variables.items():
@@ -171,6 +176,10 @@ SECRET_KEY = (DATA_DIR / "secret_key").read_text().strip()
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 CSRF_TRUSTED_ORIGINS = SITE["URL"]
 
+# Sent with https only. Browsers then refuse plain HTTP for that long, whatever you do: it cannot be
+# taken back, so only whoever owns the domain turns it on.
+SECURE_HSTS_SECONDS = int(SITE["HSTS_SECONDS"])
+
 SECURE_CSP = {
     "default-src": [CSP.SELF],
     "script-src": [CSP.SELF, CSP.NONCE],
@@ -184,7 +193,9 @@ SECURE_CSP = {
 
 # `check --deploy` warns of these; here each is somebody else's work, or a choice.
 SILENCED_SYSTEM_CHECKS = [
-    "security.W004",  # HSTS: cannot be taken back, so only whoever owns the domain turns it on
+    "security.W004",  # HSTS: off unless SITE_HSTS_SECONDS says otherwise
+    "security.W005",  # … and for this host alone: its subdomains may be somebody else's
+    "security.W021",  # … so that it cannot be preloaded
     "security.W008",  # redirect to https: nginx, or the proxy in front of it
 ]
 if not HTTPS:

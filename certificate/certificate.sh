@@ -1,0 +1,109 @@
+#!/bin/bash
+# Sees to it that nginx has a certificate: your own, or else a self-signed one.
+#
+# usage: certificate.sh prepare   check or make it, before nginx starts; exit 1 with one sentence if that fails
+#        certificate.sh renew     look again every hour, for ever; SIGHUP: look now
+#
+# nginx gets one file with certificates and key, put in place by one rename: there is no moment at
+# which the two do not belong together. Its first line says what the file is and for whom.
+set -o errexit -o nounset -o pipefail
+umask 077
+
+readonly FILE=/srv/certificates/site.pem
+readonly OWN=/run/secrets/tls_certificate OWN_KEY=/run/secrets/tls_key
+
+say() { printf 'certificate: %s\n' "$*"; }
+fail() {
+    printf 'certificate: %s\n' "$*" >&2
+    exit 1
+}
+
+# https://localhost:8000,https://example.com -> localhost example.com 127.0.0.1 ::1
+hosts=$(sed --regexp-extended 's#https?://##g; s#:[0-9]+(,|$)#\1#g; s#[][]##g; s#,# #g' <<<"$SITE_URL")
+[[ " $hosts " != *' localhost '* ]] || hosts+=' 127.0.0.1 ::1'
+readonly hosts
+is_ip() { [[ $1 =~ ^[0-9.]+$ || $1 == *:* ]]; }
+
+# field NAME: notBefore or notAfter of nginx's certificate, in seconds since the epoch.
+field() { date --date="$(openssl x509 -in "$FILE" -noout -dates | sed --quiet "s/^$1=//p")" +%s; }
+
+# is_good LABEL: nginx has what the label says, and more than a third of its time is left.
+is_good() {
+    [ -e "$FILE" ] && [ "$(head --lines=1 "$FILE")" = "$1" ] || return 1
+    local ends
+    ends=$(field notAfter)
+    (((ends - $(date +%s)) * 3 > ends - $(field notBefore)))
+}
+
+# install_as LABEL CERTIFICATES KEY: gives them to nginx, which notices by itself.
+install_as() {
+    { echo "$1" && cat "$2" && echo && cat "$3"; } >"$FILE.new"
+    mv --no-target-directory "$FILE.new" "$FILE"
+    say "nginx has a certificate that is ${1#\# } until $(openssl x509 -in "$FILE" -noout -enddate | cut --delimiter='=' --fields=2)."
+}
+
+# check_readable FILE VARIABLE: the variable names that file, on the host.
+check_readable() {
+    [ -f "$1" ] || fail "$2 is wrong: ${!2} is not a file."
+    [ -r "$1" ] || fail "$2 is wrong: nginx's user may not read ${!2}; make it the owner: chown $(id --user) ${!2}"
+}
+
+check_own() {
+    local host answer
+    [ "$SITE_TLS_CERTIFICATE" ] && [ "$SITE_TLS_KEY" ] ||
+        fail "SITE_TLS_CERTIFICATE and SITE_TLS_KEY belong together: set both, or neither."
+    check_readable "$OWN" SITE_TLS_CERTIFICATE
+    check_readable "$OWN_KEY" SITE_TLS_KEY
+    openssl x509 -in "$OWN" -noout 2>/dev/null ||
+        fail "SITE_TLS_CERTIFICATE is wrong: there is no certificate in PEM form in $SITE_TLS_CERTIFICATE."
+    openssl pkey -in "$OWN_KEY" -noout -passin pass: 2>/dev/null ||
+        fail "SITE_TLS_KEY is wrong: there is no key in PEM form without a password in $SITE_TLS_KEY."
+    [ "$(openssl x509 -in "$OWN" -noout -pubkey)" = "$(openssl pkey -in "$OWN_KEY" -pubout -passin pass:)" ] ||
+        fail "SITE_TLS_KEY is wrong: the key in $SITE_TLS_KEY does not belong to the first certificate in $SITE_TLS_CERTIFICATE, which must be the site's."
+    openssl x509 -in "$OWN" -noout -checkend 0 >/dev/null ||
+        fail "SITE_TLS_CERTIFICATE is wrong: the certificate in $SITE_TLS_CERTIFICATE ended on $(openssl x509 -in "$OWN" -noout -enddate | cut --delimiter='=' --fields=2)."
+    for host in ${hosts% 127.0.0.1 ::1}; do
+        answer=$(openssl x509 -in "$OWN" -noout "-check$(is_ip "$host" && echo ip || echo host)" "$host" || true)
+        [[ $answer == *'does match certificate'* ]] ||
+            fail "SITE_TLS_CERTIFICATE is wrong: the certificate in $SITE_TLS_CERTIFICATE is not for $host, which is in SITE_URL."
+    done
+}
+
+make_self_signed() {
+    local label="# self-signed for $hosts" names host
+    is_good "$label" && return
+    names=$(for host in $hosts; do is_ip "$host" && printf ',IP:%s' "$host" || printf ',DNS:%s' "$host"; done)
+    # A year: browsers take no longer ones.
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 365 -quiet \
+        -subj "/CN=self-signed" -addext "subjectAltName=${names#,}" \
+        -addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature \
+        -addext extendedKeyUsage=serverAuth -keyout /tmp/key.pem -out /tmp/certificate.pem 2>/tmp/errors ||
+        fail "openssl made no certificate: $(tail --lines=1 /tmp/errors)"
+    install_as "$label" /tmp/certificate.pem /tmp/key.pem
+    rm /tmp/key.pem /tmp/certificate.pem
+}
+
+prepare() {
+    local file
+    [[ $SITE_URL == https://* ]] ||
+        fail "SITE_URL is wrong: it is $SITE_URL, but with compose/tls.yaml the site is at https://…"
+    if [ "$SITE_TLS_CERTIFICATE$SITE_TLS_KEY" ]; then
+        check_own
+        file=$(echo "# your own" && cat "$OWN" && echo && cat "$OWN_KEY")
+        [ -e "$FILE" ] && [ "$(<"$FILE")" = "$file" ] || install_as "# your own" "$OWN" "$OWN_KEY"
+    else
+        make_self_signed
+    fi
+}
+
+renew() {
+    trap : HUP
+    trap 'exit 0' TERM INT
+    while :; do
+        [ "$SITE_TLS_CERTIFICATE$SITE_TLS_KEY" ] || make_self_signed
+        sleep 1h &
+        wait $! || kill $! 2>/dev/null || true
+    done
+}
+
+"$1"
