@@ -30,6 +30,19 @@ uwsgi_read_timeout ${SITE_REQUEST_TIMEOUT}s;
 uwsgi_send_timeout ${SITE_REQUEST_TIMEOUT}s;
 CONF
 
+# The client's address is what a trusted proxy says; from anybody else X-Forwarded-For means nothing.
+if [ "$SITE_TRUSTED_PROXIES" ]; then
+    # "host" is this machine: Docker's gateway, in hexadecimal and backwards in the default route.
+    while read -r _ destination gateway _; do
+        [ "$destination" = 00000000 ] || continue
+        printf -v host '%d.%d.%d.%d' "0x${gateway:6:2}" "0x${gateway:4:2}" "0x${gateway:2:2}" "0x${gateway:0:2}"
+    done </proc/net/route
+    for proxy in ${SITE_TRUSTED_PROXIES//,/ }; do
+        echo "set_real_ip_from ${proxy/#host/${host-}};" >>/run/nginx/settings.conf
+    done
+    echo "real_ip_header X-Forwarded-For; real_ip_recursive on;" >>/run/nginx/settings.conf
+fi
+
 ln --symbolic --force "/etc/nginx/listen-$SCHEME.conf" /run/nginx/listen.conf
 
 certificate_is() { stat --format '%i %Y' "$CERTIFICATE" || echo missing; }

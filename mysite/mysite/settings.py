@@ -48,6 +48,17 @@ def is_ip_address(value: str) -> None:
         raise ValidationError(f"{value!r} is not an IP address such as 127.0.0.1.") from None
 
 
+def are_proxies(value: str) -> None:
+    """Raise ``ValidationError`` unless ``value`` is a list of addresses, networks and "host"."""
+    for item in value.split(",") if value else []:
+        try:
+            good = item == "host" or ipaddress.ip_network(item).prefixlen > 0
+        except ValueError:
+            good = False
+        if not good:
+            raise ValidationError(f"{item!r} is not an address such as 10.0.0.1 or 10.0.0.0/24.")
+
+
 def whole_number(most: int, least: int = 1) -> Callable[[str], None]:
     """
     Return a check that raises ``ValidationError`` unless a value is a number from ``least`` to ``most``.
@@ -79,6 +90,7 @@ def read_environment() -> dict:
         "WORKERS": (env.str, whole_number(24)),  # more do not fit into mem_limit in compose.yaml
         "BIND": (env.str, is_ip_address),
         "PORT": (env.str, whole_number(65_535)),
+        "TRUSTED_PROXIES": (env.str, are_proxies),
         "HSTS_SECONDS": (env.str, whole_number(63_072_000, least=0)),
         # For compose/tls.yaml alone.
         "HTTP_PORT": (env.str, whole_number(65_535)),
@@ -120,6 +132,12 @@ if DEBUG and not {*ALLOWED_HOSTS, SITE["BIND"]} <= set(LOOPBACK):
     raise ImproperlyConfigured(
         "SITE_DEBUG=true shows source code and settings to every visitor: it is refused unless"
         " SITE_URL is http://localhost… and SITE_BIND is 127.0.0.1."
+    )
+
+if "host" in SITE["TRUSTED_PROXIES"].split(",") and SITE["BIND"] not in LOOPBACK:
+    raise ImproperlyConfigured(
+        "SITE_TRUSTED_PROXIES=host believes whoever comes through this machine: it is refused unless"
+        " SITE_BIND is 127.0.0.1."
     )
 
 
