@@ -1,14 +1,16 @@
 #!/bin/bash
-# Sees to it that nginx has a certificate: your own, or else a self-signed one.
+# Sees to it that nginx has a certificate: your own, or one from an ACME server, or else a self-signed one.
 #
-# usage: certificate.sh prepare   check or make it, before nginx starts; exit 1 with one sentence if that fails
-#        certificate.sh renew     look again every hour, for ever; SIGHUP: look now
+# usage: certificate.sh prepare [acme]   before nginx starts: check or make it; exit 1 with one sentence if
+#                                        that fails. The ACME server must wait until nginx can answer it.
+#        certificate.sh renew [acme]     look again every hour, for ever; SIGHUP: look now
 #
 # nginx gets one file with certificates and key, put in place by one rename: there is no moment at
 # which the two do not belong together. Its first line says what the file is and for whom.
 set -o errexit -o nounset -o pipefail
 umask 077
 
+readonly ACTION=$1 SOURCE=${2:-}
 readonly FILE=/srv/certificates/site.pem
 readonly OWN=/run/secrets/tls_certificate OWN_KEY=/run/secrets/tls_key
 
@@ -19,7 +21,8 @@ fail() {
 }
 
 # https://localhost:8000,https://example.com -> localhost example.com 127.0.0.1 ::1
-hosts=$(sed --regexp-extended 's#https?://##g; s#:[0-9]+(,|$)#\1#g; s#[][]##g; s#,# #g' <<<"$SITE_URL")
+hosts=$(tr , '\n' <<<"$SITE_URL" | sed --regexp-extended 's#^https?://##; s#:[0-9]+$##; s#[][]##g' |
+    awk '!seen[$0]++' | paste --serial --delimiters=' ')
 [[ " $hosts " != *' localhost '* ]] || hosts+=' 127.0.0.1 ::1'
 readonly hosts
 is_ip() { [[ $1 =~ ^[0-9.]+$ || $1 == *:* ]]; }
@@ -37,9 +40,10 @@ is_good() {
 
 # install_as LABEL CERTIFICATES KEY: gives them to nginx, which notices by itself.
 install_as() {
-    { echo "$1" && cat "$2" && echo && cat "$3"; } >"$FILE.new"
-    mv --no-target-directory "$FILE.new" "$FILE"
-    say "nginx has a certificate that is ${1#\# } until $(openssl x509 -in "$FILE" -noout -enddate | cut --delimiter='=' --fields=2)."
+    # One chain of &&: set -e is off where a caller asks whether this worked.
+    { echo "$1" && cat "$2" && echo && cat "$3"; } >"$FILE.new" &&
+        mv --no-target-directory "$FILE.new" "$FILE" &&
+        say "nginx has a certificate that is ${1#\# } until $(openssl x509 -in "$FILE" -noout -enddate | cut --delimiter='=' --fields=2)."
 }
 
 # check_readable FILE VARIABLE: the variable names that file, on the host.
@@ -83,27 +87,58 @@ make_self_signed() {
     rm /tmp/key.pem /tmp/certificate.pem
 }
 
+# from_acme: asks for a certificate when that is due; returns 1 when none came.
+from_acme() {
+    local label="# from $SITE_ACME_URL for $hosts"
+    ! is_good "$label" || return 0
+    # Certificates of a network that signs TLS anew, or of an ACME server of your own.
+    [ ! -s /run/secrets/ca ] || export CURL_CA_BUNDLE=/run/secrets/ca
+    # --force: we say when it is due, since a certificate may be for 90 days, or for six. --no-lock: there is
+    # only one of us, and a lock that a crash left would be for ever.
+    # timeout: it asks as long as the server says "pending". What that left in the webroot goes first.
+    rm --force /srv/acme-challenge/*
+    if timeout 5m dehydrated --cron --force --no-lock --accept-terms --config /certificate/dehydrated.conf \
+        --alias site --domain "${hosts// 127.0.0.1 ::1/}" >/tmp/dehydrated.log 2>&1; then
+        install_as "$label" /srv/acme/certs/site/fullchain.pem /srv/acme/certs/site/privkey.pem
+    else
+        say "$SITE_ACME_URL gave no certificate for $hosts; I try again in 15 minutes. It said:"
+        sed 's/^/certificate: | /' /tmp/dehydrated.log
+        return 1
+    fi
+}
+
 prepare() {
     local file
     [[ $SITE_URL == https://* ]] ||
         fail "SITE_URL is wrong: it is $SITE_URL, but with compose/tls.yaml the site is at https://…"
     if [ "$SITE_TLS_CERTIFICATE$SITE_TLS_KEY" ]; then
+        [ "$SOURCE" != acme ] ||
+            fail "SITE_TLS_CERTIFICATE names a certificate, and compose/acme.yaml gets another: choose one of them."
         check_own
         file=$(echo "# your own" && cat "$OWN" && echo && cat "$OWN_KEY")
         [ -e "$FILE" ] && [ "$(<"$FILE")" = "$file" ] || install_as "# your own" "$OWN" "$OWN_KEY"
+    elif [ "$SOURCE" = acme ] && [[ -e $FILE && $(head --lines=1 "$FILE") == '# from '* ]] &&
+        openssl x509 -in "$FILE" -noout -checkend 0 >/dev/null; then
+        say "nginx has a certificate that is $(head --lines=1 "$FILE" | cut --characters=3-)."
     else
         make_self_signed
     fi
 }
 
 renew() {
+    local pause
     trap : HUP
     trap 'exit 0' TERM INT
     while :; do
-        [ "$SITE_TLS_CERTIFICATE$SITE_TLS_KEY" ] || make_self_signed
-        sleep 1h &
+        pause=1h
+        if [ "$SOURCE" = acme ]; then
+            from_acme || pause=15m # Let's Encrypt takes five failures an hour
+        elif [ -z "$SITE_TLS_CERTIFICATE$SITE_TLS_KEY" ]; then
+            make_self_signed
+        fi
+        sleep "$pause" &
         wait $! || kill $! 2>/dev/null || true
     done
 }
 
-"$1"
+"$ACTION"

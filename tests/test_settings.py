@@ -124,6 +124,12 @@ BAD: list[tuple[Variables, str]] = [
     ({"SITE_PORT": "65536"}, "SITE_PORT is wrong"),
     ({"SITE_HTTP_PORT": "http"}, "SITE_HTTP_PORT is wrong"),
     ({"SITE_HTTP_PORT": "0"}, "SITE_HTTP_PORT is wrong"),
+    (
+        {"SITE_ACME_URL": ""},
+        "SITE_ACME_URL is wrong: '' is not an address such as https://example.com",
+    ),
+    ({"SITE_ACME_URL": "http://acme.example/directory"}, "SITE_ACME_URL is wrong"),
+    ({"SITE_ACME_URL": "https://acme.example/$(id)"}, "SITE_ACME_URL is wrong"),
     # Whom to believe: everybody is not a proxy.
     (
         {"SITE_TRUSTED_PROXIES": "proxy"},

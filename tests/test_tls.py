@@ -1,22 +1,16 @@
 """Hop `tls`: with compose/tls.yaml, the connection is what the public address promises."""
 
 import contextlib
-import http.client
-import itertools
 import json
-import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import trustme
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -28,84 +22,10 @@ from playwright.sync_api import Browser, Error, Page, expect
 from hops.stack import PROJECT_LABEL, Output, Stack
 from tests.conftest import STACKS, assert_no_trouble, discard
 from tests.people import PASSWORD, create_user
+from tests.tls_client import HOSTS, Crowd, ask, connect, names, shown, trusting, wait_for_another
 
 TLS = "compose.yaml:compose/tls.yaml"
 FILE = "/srv/certificates/site.pem"
-# The second is longer than nginx's tables take by default.
-HOSTS = ("site.example", "www.department-with-quite-a-long-name.site.example")
-
-
-# -- a client, with nothing hidden
-
-
-def trusting(*authorities: trustme.CA) -> ssl.SSLContext:
-    """A client that verifies what it is shown, and has only these authorities; without any, does not."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if not authorities:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    for authority in authorities:
-        authority.configure_trust(context)
-    return context
-
-
-def connect(
-    stack: Stack, context: ssl.SSLContext, name: str | None = HOSTS[0], **options: Any
-) -> ssl.SSLSocket:
-    """Shake hands with the published port in a name's name; raise ``ssl.SSLError`` when it refuses."""
-    plain = socket.create_connection(("127.0.0.1", int(stack.variables["SITE_PORT"])), timeout=5)
-    try:
-        return context.wrap_socket(plain, server_hostname=name, **options)
-    except BaseException:
-        plain.close()
-        raise
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    body: str
-
-
-def ask(
-    stack: Stack,
-    path: str = "/",
-    host: str = HOSTS[0],
-    *,
-    context: ssl.SSLContext | None = None,
-    port: str = "SITE_PORT",
-    method: str = "GET",
-    body: str = "",
-    headers: dict[str, str] | None = None,
-) -> Answer:
-    """Make one request as typed, over TLS when there is a ``context``; follow nothing, tidy nothing."""
-    if context:
-        connection: socket.socket = connect(stack, context, host.partition(":")[0])
-    else:
-        connection = socket.create_connection(("127.0.0.1", int(stack.variables[port])), timeout=5)
-    given = {
-        "Host": host,
-        "Connection": "close",
-        "Content-Length": str(len(body)),
-        **(headers or {}),
-    }
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
-    with connection:
-        connection.sendall(("\r\n".join([*lines, "", ""]) + body).encode())
-        answer = http.client.HTTPResponse(connection)
-        answer.begin()
-        return Answer(answer.status, answer.msg, answer.read().decode())
-
-
-def shown(stack: Stack, name: str | None) -> x509.Certificate:
-    """The certificate that a visitor is shown, whoever made it."""
-    with connect(stack, trusting(), name) as connection:
-        return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
-
-
-def names(certificate: x509.Certificate) -> list[str]:
-    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    return [str(name.value) for name in extension.value]
 
 
 # -- two sites: one with a certificate of its own, one without
@@ -501,45 +421,6 @@ def test_another_name_gets_another_one(plain_settings: Stack) -> None:
     assert names(shown(plain_settings, "localhost"))[0] == "localhost"
 
 
-def wait_for_another(stack: Stack, before: x509.Certificate) -> None:
-    def another() -> bool:
-        return shown(stack, "localhost") != before
-
-    stack.wait("another certificate is shown", another, 20)
-
-
-class Crowd:
-    """Visitors who never stop; every request that fails is kept."""
-
-    def __init__(self, stack: Stack, visitors: int = 6) -> None:
-        self.stack = stack
-        self.failures: list[str] = []
-        self.answers = itertools.count()
-        self.stop = threading.Event()
-        self.threads = [threading.Thread(target=self.visit) for _ in range(visitors)]
-
-    def visit(self) -> None:
-        context = trusting()
-        while not self.stop.is_set():
-            try:
-                status = ask(self.stack, host="localhost", context=context).status
-                if status != 200:
-                    self.failures.append(str(status))
-            except OSError as error:
-                self.failures.append(repr(error))
-            next(self.answers)
-
-    def __enter__(self) -> "Crowd":
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-
 def test_it_is_renewed_before_it_ends_and_nobody_notices(plain_settings: Stack) -> None:
     """A year's certificate with a hundred days left becomes one with a year, under load."""
     script = f"""
@@ -555,13 +436,13 @@ def test_it_is_renewed_before_it_ends_and_nobody_notices(plain_settings: Stack) 
     wait_for_another(plain_settings, before)
     ending = shown(plain_settings, "localhost")
     assert ending.subject.rfc4514_string() == "CN=old"
-    with Crowd(plain_settings) as crowd:
+    with Crowd(plain_settings, "localhost") as crowd:
         time.sleep(1)
         plain_settings.compose("kill", "--signal", "HUP", "renewal")
         wait_for_another(plain_settings, ending)
         time.sleep(1)
     assert crowd.failures == []
-    assert next(crowd.answers) > 100
+    assert crowd.answers > 100
     assert (shown(plain_settings, "localhost").not_valid_after_utc - datetime.now(UTC)).days > 360
 
 

@@ -48,6 +48,12 @@ def is_ip_address(value: str) -> None:
         raise ValidationError(f"{value!r} is not an IP address such as 127.0.0.1.") from None
 
 
+def is_secure_url(value: str) -> None:
+    """Raise ``ValidationError`` unless ``value`` is an address such as https://example.com/directory."""
+    if not re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w./-]*)?", value, re.ASCII):
+        raise ValidationError(f"{value!r} is not an address such as https://example.com/directory.")
+
+
 def are_proxies(value: str) -> None:
     """Raise ``ValidationError`` unless ``value`` is a list of addresses, networks and "host"."""
     for item in value.split(",") if value else []:
@@ -96,6 +102,7 @@ def read_environment() -> dict:
         "HTTP_PORT": (env.str, whole_number(65_535)),
         "TLS_CERTIFICATE": (env.str, None),
         "TLS_KEY": (env.str, None),
+        "ACME_URL": (env.str, is_secure_url),
     }
     values = {}
     for name, (parse, check) in variables.items():
