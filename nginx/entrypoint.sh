@@ -1,14 +1,17 @@
 #!/bin/bash
 # Writes what follows from the settings (compose.yaml passes them on), then becomes nginx.
 #
-# usage: entrypoint.sh [https]      https: with the certificate of compose/tls.yaml
+# usage: entrypoint.sh [https [http3]]
+#
+#   https   with the certificate of compose/tls.yaml
+#   http3   and HTTP/3 (compose/http3.yaml)
 set -o errexit -o nounset -o pipefail
 
-readonly SCHEME=${1:-http}
+readonly SCHEME=${1:-http} HTTP3=${2:-}
 readonly CERTIFICATE=/srv/certificates/site.pem
 
 # http://localhost:8000,https://example.com -> hosts: localhost 127.0.0.1 [::1] example.com
-hosts='' origins='' reject_unknown_names=on
+hosts='' origins='' ports='' reject_unknown_names=on
 for url in ${SITE_URL//,/ }; do
     [[ $url =~ ^https?://(\[.*\]|[^:]*)(:[0-9]+)?$ ]]
     port=${BASH_REMATCH[2]-}
@@ -16,14 +19,22 @@ for url in ${SITE_URL//,/ }; do
         [[ " $hosts " != *" $host "* ]] || continue
         hosts+=" $host"
         origins+=" $host https://$host$port;"
+        ports+=" $host \"$port\";"
         [[ ! $host =~ ^[0-9.]+$|^\[ ]] || reject_unknown_names=off
     done
 done
 echo "server_name$hosts;" >/run/nginx/server_name.conf
 
+# How pages tell browsers of HTTP/3; an empty value sends no header.
+alt_svc=''
+# shellcheck disable=SC2016 # the dollar is nginx's
+[ ! "$HTTP3" ] || alt_svc='h3=":$public_port"; ma=86400'
+
 cat >/run/nginx/settings.conf <<CONF
 map "" \$public_scheme { default ${SITE_URL%%://*}; }
 map "" \$max_upload_mb { default $SITE_MAX_UPLOAD_MB; }
+map \$host \$site_port { default "";$ports }
+map "" \$alt_svc { default '$alt_svc'; }
 client_max_body_size ${SITE_MAX_UPLOAD_MB}m;
 # The client gets its 504 at the limit, and the worker ends after that (uwsgi/timed_wsgi.py).
 uwsgi_read_timeout ${SITE_REQUEST_TIMEOUT}s;
@@ -43,7 +54,7 @@ if [ "$SITE_TRUSTED_PROXIES" ]; then
     echo "real_ip_header X-Forwarded-For; real_ip_recursive on;" >>/run/nginx/settings.conf
 fi
 
-ln --symbolic --force "/etc/nginx/listen-$SCHEME.conf" /run/nginx/listen.conf
+cp "/etc/nginx/listen-$SCHEME.conf" /run/nginx/listen.conf
 
 certificate_is() { stat --format '%i %Y' "$CERTIFICATE" || echo missing; }
 
@@ -68,6 +79,11 @@ include tls.conf;
 map \$host \$public_origin { default "";$origins }
 CONF
     echo "ssl_reject_handshake $reject_unknown_names;" >/run/nginx/unknown_names.conf
+    if [ "$HTTP3" ]; then
+        # reuseport: each worker has its own queue, or packets reach one that does not know them.
+        echo "listen 8443 quic default_server reuseport; listen [::]:8443 quic default_server reuseport;" >>/run/nginx/unknown_names.conf
+        echo "listen 8443 quic; listen [::]:8443 quic;" >>/run/nginx/listen.conf
+    fi
     reload_on_change "$(certificate_is)" &
 fi
 

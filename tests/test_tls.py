@@ -232,6 +232,59 @@ def test_http2_is_spoken_with_who_asks_for_it(
         assert connection.selected_alpn_protocol() == chosen
 
 
+# -- HTTP/3
+
+
+@pytest.fixture
+def http3(
+    request: pytest.FixtureRequest, shared_plain_settings: Stack
+) -> Iterator[Callable[..., str]]:
+    """Return a function that asks over HTTP/3 alone, through the published port, as curl does."""
+    stack = shared_plain_settings
+    files = f"{TLS}:compose/http3.yaml"
+    Stack(stack.directory, stack.project, {**stack.variables, "COMPOSE_FILE": files}).up(
+        "--no-build"
+    )
+
+    def ask_quic(host: str) -> str:
+        port = stack.variables["SITE_PORT"]
+        process = subprocess.run(
+            ["docker", "run", "--rm", "--network", "host", "--entrypoint", "curl",
+             "--label", f"{PROJECT_LABEL}={stack.project}", f"{stack.project}-certificate",
+             "--silent", "--show-error", "--insecure", "--http3-only", "--include", "--max-time", "9",
+             "--connect-to", f"{host}:{port}:127.0.0.1:{port}", f"https://{host}:{port}/"],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        return process.stdout + process.stderr
+
+    request.node.stash.setdefault(STACKS, []).append((stack, time.time()))
+    yield ask_quic
+    stack.up("--no-build")
+    assert_no_trouble(request.node)
+
+
+def test_http3_is_spoken_when_asked_for(http3: Callable[..., str], plain_settings: Stack) -> None:
+    """Found by the header that pages have over HTTP/2; the port is not lost, though there is no Host."""
+    port = plain_settings.variables["SITE_PORT"]
+    over_http2 = ask(plain_settings, host=f"localhost:{port}", context=trusting())
+    assert over_http2.headers.get_all("Alt-Svc") == [f'h3=":{port}"; ma=86400']
+    said = http3("localhost")
+    assert said.startswith("HTTP/3 200")
+    assert f"<dt>host</dt><dd>localhost:{port}</dd>" in said
+    assert "<dt>scheme</dt><dd>https</dd>" in said
+    assert http3("evil.example").startswith("HTTP/3 421")
+
+
+def test_http3_is_off_unasked(plain_settings: Stack) -> None:
+    answer = ask(plain_settings, host="localhost", context=trusting())
+    assert "Alt-Svc" not in answer.headers
+    assert " quic" not in plain_settings.run("nginx", "nginx", "-T")
+    assert set(plain_settings.container("nginx").attrs["NetworkSettings"]["Ports"]) == {
+        "8443/tcp",
+        "8080/tcp",
+    }
+
+
 # -- from HTTP to HTTPS
 
 

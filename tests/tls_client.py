@@ -31,7 +31,7 @@ def connect(
     stack: Stack, context: ssl.SSLContext, name: str | None = HOSTS[0], **options: Any
 ) -> ssl.SSLSocket:
     """Shake hands with the published port in a name's name; raise ``ssl.SSLError`` when it refuses."""
-    plain = socket.create_connection(("127.0.0.1", int(stack.variables["SITE_PORT"])), timeout=5)
+    plain = socket.create_connection(("127.0.0.1", int(stack.variables["SITE_PORT"])), timeout=30)
     try:
         return context.wrap_socket(plain, server_hostname=name, **options)
     except BaseException:
@@ -60,7 +60,7 @@ def ask(
     if context:
         connection: socket.socket = connect(stack, context, host.partition(":")[0])
     else:
-        connection = socket.create_connection(("127.0.0.1", int(stack.variables[port])), timeout=5)
+        connection = socket.create_connection(("127.0.0.1", int(stack.variables[port])), timeout=30)
     given = {
         "Host": host,
         "Connection": "close",
@@ -87,7 +87,7 @@ def names(certificate: x509.Certificate) -> list[str]:
 
 
 def wait_for_another(
-    stack: Stack, before: x509.Certificate, name: str = "localhost", seconds: float = 20
+    stack: Stack, before: x509.Certificate, name: str = "localhost", seconds: float = 60
 ) -> None:
     """Wait until visitors are shown another certificate than ``before``."""
 
