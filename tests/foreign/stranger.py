@@ -17,7 +17,7 @@ from typing import Any
 import docker.errors
 import requests
 
-from hops.stack import Stack, StackError
+from hops.stack import PROJECT_LABEL, Stack, StackError
 
 HERE = Path(__file__).resolve().parent
 SHOP = "shop.example.org"
@@ -47,9 +47,10 @@ class Stranger:
         """Start everything, make tables and collect static files, as the stranger did once by hand."""
         if (certificates := self.directory / "certs").exists():
             volume = {str(certificates): {"bind": "/certs"}}
+            labels = {PROJECT_LABEL: self.project}  # for the clean-up, if we are interrupted
             make = ["sh", "/certs/make.sh"]
             self.stack.engine.containers.run(
-                self.variables["FOREIGN_IMAGE"], make, volumes=volume, remove=True
+                self.variables["FOREIGN_IMAGE"], make, volumes=volume, remove=True, labels=labels
             )
         self.stack.compose("up", "--detach", "--wait")
         for service in self.apps:
@@ -62,9 +63,10 @@ class Stranger:
         self.restore()
         self.stack.compose("down", "--remove-orphans", "--volumes", "--timeout", "0", check=False)
         volume = {str(self.folder): {"bind": "/folder"}}
+        labels = {PROJECT_LABEL: self.project}
         remove = ["find", "/folder", "-mindepth", "1", "-delete"]
         self.stack.engine.containers.run(
-            self.variables["FOREIGN_IMAGE"], remove, volumes=volume, remove=True
+            self.variables["FOREIGN_IMAGE"], remove, volumes=volume, remove=True, labels=labels
         )
 
     # -- to break and to mend
