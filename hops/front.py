@@ -230,9 +230,15 @@ class Front(Containers):
         """Return what is at a path in nginx's container and at each directory above it, from /."""
         along = [*reversed(PurePosixPath(path).parents), PurePosixPath(path)]
         command = ("stat", "-L", "-c", "%n|%F|%a|%u|%g", *map(str, along))
-        seen = self.stack.exec(self.nginx, *command, user="0", privileged=True).out
+        seen = self.stack.exec(self.nginx, *command, user="0", privileged=True)
+        if not seen.out.startswith("/|"):  # there is always a root: the engine lost the answer
+            seen = self.stack.exec(self.nginx, *command, user="0", privileged=True)
+        if not seen.out.startswith("/|"):
+            raise StackError(
+                f"what is at {path} in {self.nginx} cannot be seen: {seen.err.strip()}"
+            )
         found = {}
-        for line in seen.splitlines():
+        for line in seen.out.splitlines():
             place, kind, mode, uid, gid = line.rsplit("|", 4)
             found[place] = Place(kind, int(mode, 8), int(uid), int(gid))
         return found

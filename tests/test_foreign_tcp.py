@@ -389,7 +389,8 @@ def test_an_address_that_belongs_to_another_now(
     containers = [patient.stack.container(name) for name in ("backend", "blog")]
     containers.sort(key=address_of, reverse=True)
     for container in containers:
-        container.stop(timeout=0)
+        container.kill()
+        container.wait()
     for container in containers:
         container.start()
     line = r"connect\(\) failed \(111: Connection refused\) while connecting to upstream.*uwsgi://"

@@ -93,7 +93,11 @@ class Stranger:
             return
         for service in services:
             container = self.stack.container(service)
-            container.stop(timeout=0)  # Docker's restart loses the root file system at times
+            # Not restart or stop with a timeout of 0: the engine may then handle the end twice, and the
+            # next start finds no root file system.
+            with contextlib.suppress(docker.errors.APIError):
+                container.kill()
+            container.wait()
             with contextlib.suppress(docker.errors.APIError):
                 container.start()
 
