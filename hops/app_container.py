@@ -5,6 +5,7 @@ import re
 from hops.containers import State
 from hops.finding import Finding
 from hops.site import Site
+from hops.stack import StackError
 
 # What a Python program says last, and uWSGI when it has no site to run.
 EXCEPTION = r"^\w[\w.]*(?:Error|Exception|ImproperlyConfigured)\b"
@@ -60,7 +61,12 @@ def not_running(site: Site, state: State) -> Finding:
 def keeps_failing(site: Site) -> bool:
     """Whether the container runs again for the moment, and its last attempt ended for a known reason."""
     state = site.state(site.app)
-    return state.running and state.keeps_ending and reason(site) is not None
+    if not (state.running and state.keeps_ending and reason(site)):
+        return False
+    try:
+        return not site.straight
+    except StackError:
+        return True
 
 
 def reason(site: Site) -> tuple[str, tuple[str, ...]] | None:
