@@ -6,6 +6,7 @@ filled in with what was found; ``{app}``, ``{nginx}``, ``{migrate}``… are alwa
 a failure that people really have, and each has a test that injects it into a running stack.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from hops.finding import Finding, Verdict
@@ -791,22 +792,32 @@ CAUSES = {
 }  # fmt: skip
 
 
-def broken(cause: str, *evidence: str, **words: object) -> Finding:
+def finding(
+    table: Mapping[str, Cause],
+    verdict: Verdict,
+    cause: str,
+    evidence: Iterable[object],
+    words: Mapping[str, object],
+) -> Finding:
     """
-    Return that a hop is broken by a cause of the table, with the words for its braces.
+    Return what a cause of a table says, with the words for its braces.
 
     Raise ``KeyError`` for a cause that is not there, or a word that is missing: mistakes of ours.
     """
-    entry = CAUSES[cause]
+    entry = table[cause]
     wrong, fix = entry.wrong.format(**words), entry.fix.format(**words)
-    return Finding(entry.hop, Verdict.BROKEN, wrong, cause, evidence, fix)
+    return Finding(entry.hop, verdict, wrong, cause, tuple(map(str, evidence)), fix)
+
+
+def broken(cause: str, *evidence: str, **words: object) -> Finding:
+    """Return that a hop is broken by a cause of ``CAUSES``; see ``finding``."""
+    return finding(CAUSES, Verdict.BROKEN, cause, evidence, words)
 
 
 def advice(cause: str, *evidence: str, **words: object) -> Finding:
     """
-    Return that a hop works, but that a cause of the table will hurt, or hurts some: as ``broken``.
+    Return that a hop works, but that a cause of ``CAUSES`` will hurt, or hurts some.
 
     For what a stranger can bring about by what he sends, and for what only hurts later.
     """
-    finding = broken(cause, *evidence, **words)
-    return Finding(finding.hop, Verdict.OK, finding.summary, cause, evidence, finding.fix)
+    return finding(CAUSES, Verdict.OK, cause, evidence, words)

@@ -87,8 +87,9 @@ class Containers:
         """
         Return the lines of a service's log since its container started, or the end of a stopped one's.
 
-        With ``window``, in seconds, none that are older than that, or than ``self.since``. Control characters, which a stranger can put into a log, are
-        replaced.
+        With ``window``, in seconds, none that are older than that, or than ``self.since``. Control
+        characters, which a stranger can put into a log, are replaced; query strings, which may hold a
+        visitor's token, are cut off.
         """
         state = self.state(service)
         try:
@@ -106,7 +107,6 @@ class Containers:
                 lines = self.stack.logs(service).splitlines()[-80:]
         except StackError:
             return []
-        # What stands behind a question mark is the visitor's: a token, a search.
         lines = [re.sub(r"\?[^\s\"']+", "?…", line) for line in lines if line]
         return [re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "?", line) for line in lines]
 

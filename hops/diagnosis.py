@@ -25,7 +25,7 @@ JUDGED_BY = {"nginx": "port", "app": "uwsgi"}
 def look(site: Site, hop: str) -> list[Finding]:
     """Return what one hop finds, or that what it looks into does not run."""
     for role in NEEDS.get(hop, ()):
-        if not site.state({"nginx": site.nginx, "app": site.app}[role]).running:
+        if not site.state(getattr(site, role)).running:
             return [blocked(hop, JUDGED_BY[role])]
         if role == "app" and (not site.runs_uwsgi or app_container.keeps_failing(site)):
             return [blocked(hop, "uwsgi")]

@@ -154,18 +154,12 @@ def _form(site: Site, settings: dict[str, Any]) -> Finding | None:
     if scheme == "http" and settings["CSRF_COOKIE_SECURE"]:
         return site.broken("secure-cookie-over-http", f"Set-Cookie: {cookie[:4]}…; Secure")
     origin = f"{scheme}://{site.host_header}"
-    answer = site.client.post(
-        site.door.url + login,
-        data={"csrfmiddlewaretoken": token[1], "username": "", "password": ""},
-        headers={
-            "Host": site.host_header,
-            "Origin": origin,
-            "Referer": origin + login,
-            "Cookie": f"{settings['CSRF_COOKIE_NAME']}={cookie}",
-            **({"X-Forwarded-Proto": "https"} if site.behind_tls else {}),
-        },
-        timeout=5,
-        allow_redirects=False,
+    answer = site.post(
+        login,
+        {"csrfmiddlewaretoken": token[1], "username": "", "password": ""},
+        Origin=origin,
+        Referer=origin + login,
+        Cookie=f"{settings['CSRF_COOKIE_NAME']}={cookie}",
     )
     if answer.status_code != 403:
         return None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from hops import nginx_config, upstream
 from hops.containers import Containers
 from hops.nginx_config import Directive, Listen
-from hops.processes import Identity, masters, workers
+from hops.processes import Identity, Process, masters, workers
 from hops.stack import Output, StackError
 from hops.upstream import Upstream
 
@@ -42,6 +42,14 @@ class Door(NamedTuple):
     inside: int  # in nginx's container
 
 
+class Published(NamedTuple):
+    """A port of nginx's container, and where it is published on this machine."""
+
+    inside: int
+    host: str  # an address; empty for all of them
+    outside: int
+
+
 class Front(Containers):
     """The front of a site: one server block of nginx, and the container that it runs in."""
 
@@ -58,7 +66,7 @@ class Front(Containers):
     @property
     def _told(self) -> list[str]:
         """Which configuration, under which prefix, nginx was told to take: its options -c and -p."""
-        for master in masters(self.stack.processes(self.nginx), "nginx"):
+        for master in masters(self.nginx_processes, "nginx"):
             words = master.command.split()
             pairs = itertools.pairwise(words)
             return [word for pair in pairs if pair[0] in ("-c", "-p") for word in pair]
@@ -104,17 +112,21 @@ class Front(Containers):
         return self.servers[self.number][1]
 
     @cached_property
+    def nginx_processes(self) -> list[Process]:
+        """The processes of nginx's container."""
+        return self.stack.processes(self.nginx)
+
+    @cached_property
     def nginx_identity(self) -> Identity:
         """The rights of nginx's workers, which are the ones that connect and read files."""
-        running = self.stack.processes(self.nginx)
-        for master in masters(running, "nginx"):
-            return workers(running, master)[0].identity
+        for master in masters(self.nginx_processes, "nginx"):
+            return workers(self.nginx_processes, master)[0].identity
         raise StackError("no nginx process runs in its container")
 
     @cached_property
     def is_nginx(self) -> bool:
         """Whether an nginx runs in its container, whatever it calls itself in its answers."""
-        return bool(masters(self.stack.processes(self.nginx), "nginx"))
+        return bool(masters(self.nginx_processes, "nginx"))
 
     def log_files(self, service: str, since: float) -> list[str]:
         """Return the lines of nginx's error log files, those that are files, since a time."""
@@ -161,12 +173,14 @@ class Front(Containers):
         return str(urls[0]).split(",")[0] if urls else ""
 
     @cached_property
-    def published(self) -> list[tuple[int, int]]:
-        """The ports of nginx's container that are published, each with its port on this machine."""
-        ports = self.stack.container(self.nginx).attrs["NetworkSettings"]["Ports"] or {}
+    def published(self) -> list[Published]:
+        """The ports of nginx's container that this machine has, its own network's included."""
+        attributes = self.stack.container(self.nginx).attrs
+        if attributes["HostConfig"]["NetworkMode"] == "host":
+            return [Published(listen.port, "", listen.port) for listen in self.listens]
         return [
-            (int(inside.partition("/")[0]), int(item["HostPort"]))
-            for inside, items in ports.items()
+            Published(int(inside.partition("/")[0]), item["HostIp"], int(item["HostPort"]))
+            for inside, items in (attributes["NetworkSettings"]["Ports"] or {}).items()
             for item in items or []
             if inside.endswith("/tcp")
         ]
@@ -179,21 +193,13 @@ class Front(Containers):
         TLS first, if it does that. A port that leads elsewhere comes after those. Where nginx has
         the machine's own network, that is its port. Where nothing is published, its own address.
         """
-        attributes = self.stack.container(self.nginx).attrs
-        published = [
-            (int(inside.partition("/")[0]), item["HostIp"], int(item["HostPort"]))
-            for inside, items in (attributes["NetworkSettings"]["Ports"] or {}).items()
-            for item in items or []
-            if inside.endswith("/tcp")
-        ]
-        if attributes["HostConfig"]["NetworkMode"] == "host":
-            published = [(listen.port, "", listen.port) for listen in self.listens]
-        if not published:
+        if not self.published:
             return self._own_door()
         tls = {listen.port: listen.tls for listen in self.listens}
         # https for what listens with TLS; for a port of another server block, its own way.
         port, host, outside = min(
-            published, key=lambda item: (item[0] not in tls, not tls.get(item[0]), ":" in item[1])
+            self.published,
+            key=lambda p: (p.inside not in tls, not tls.get(p.inside), ":" in p.host),
         )
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         scheme = "https" if tls.get(port) else "http"
@@ -202,8 +208,7 @@ class Front(Containers):
 
     def _own_door(self) -> Door:
         """nginx's own address in its network, which a Linux machine can reach, with port 0."""
-        networks = self.stack.container(self.nginx).attrs["NetworkSettings"]["Networks"] or {}
-        addresses = [network["IPAddress"] for network in networks.values() if network["IPAddress"]]
+        addresses = self.stack.ip_addresses(self.nginx)
         if not addresses or not self.listens:
             raise StackError(f"{self.nginx} has no published port through which it could be asked")
         listen = self.listens[0]
@@ -243,18 +248,26 @@ class Front(Containers):
             found[place] = Place(kind, int(mode, 8), int(uid), int(gid))
         return found
 
-    def why_not(self, right: str, path: str) -> dict[str, str]:
+    def denied(self, right: str, path: str) -> tuple[str, Place] | None:
         """
-        Return what denies nginx's workers a right ("r", "w" or "x") to a path, as words for a cause:
-        their ``identity``, the ``path`` at fault, and its mode and owner as ``blame``.
+        Return what denies nginx's workers a right ("r", "w" or "x") to a path, by its mode and owner.
 
-        A directory on the way that they may not enter comes before the path itself. Raise
-        ``StackError`` when no mode or owner denies it.
+        A directory on the way that they may not enter comes before the path itself.
         """
         who = self.nginx_identity
-        for place, (kind, mode, uid, gid) in self.look_along(path).items():
+        for place, found in self.look_along(path).items():
             needed = right if place == path else "x"
-            if not who.may(needed, mode, uid, gid):
-                blame = f"mode {mode:04o}, owner {uid}:{gid}"
-                return {"identity": str(who), "path": place, "blame": blame, "kind": kind}
-        raise StackError(f"nginx may not use {path}, though every mode on the way allows it")
+            if not who.may(needed, found.mode, found.uid, found.gid):
+                return place, found
+        return None
+
+    def why_not(self, right: str, path: str) -> dict[str, str]:
+        """
+        Return ``denied`` as words for a cause: the workers' ``identity``, the ``path`` at fault, and
+        its mode and owner as ``blame``; raise ``StackError`` when no mode or owner denies it.
+        """
+        denied = self.denied(right, path)
+        if denied is None:
+            raise StackError(f"nginx may not use {path}, though every mode on the way allows it")
+        place, found = denied
+        return {"identity": str(self.nginx_identity), "path": place, "blame": str(found)}

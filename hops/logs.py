@@ -52,9 +52,10 @@ SIGNS = (
 def recent(site: Site, hop: str) -> Iterator[Finding]:
     """Yield what failed at a hop in the last quarter of an hour, the latest line of each cause."""
     seen: set[str] = set()
-    for sign in (sign for sign in SIGNS if CAUSES[sign.cause].hop == hop):
-        service = {"nginx": site.nginx, "app": site.app}[sign.service]
-        lines = [line for line in site.log(service, MINUTES * 60) if re.search(sign.pattern, line)]
+    signs = [sign for sign in SIGNS if CAUSES[sign.cause].hop == hop]
+    log = {role: site.log(getattr(site, role), MINUTES * 60) for role in {s.service for s in signs}}
+    for sign in signs:
+        lines = [line for line in log[sign.service] if re.search(sign.pattern, line)]
         if not lines or sign.cause in seen:
             continue
         cause = sign.cause

@@ -4,10 +4,9 @@ import os
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from hops import nginx_config
+from hops import nginx_config, upstream
 from hops.finding import Finding, blocked, ok, unknown
 from hops.site import Site
-from hops.upstream import PROTOCOLS
 
 
 def check(site: Site) -> Iterator[Finding]:
@@ -43,7 +42,7 @@ def check(site: Site) -> Iterator[Finding]:
     url = prefix + quote(os.fsencode(sample["name"]))
     location = nginx_config.location(site.server, url)
     path = nginx_config.file_for(location, prefix + sample["name"]) if location else None
-    if path is None or (location and any(item.name in PROTOCOLS for item in location.block)):
+    if path is None or (location and upstream.passes_on(location)):
         yield _not_routed(site, url, prefix)
     elif not sample["name"]:
         yield _nothing_uploaded(site, path.rstrip("/"))

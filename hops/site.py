@@ -7,6 +7,7 @@ Nothing here judges. What cannot be seen raises ``StackError``, and the hop then
 import contextlib
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -124,11 +125,6 @@ class Site(Front, Back):
         trusted = any(origin.startswith("https://") for origin in origins)
         return bool(settings["SECURE_PROXY_SSL_HEADER"]) or trusted
 
-    @property
-    def _from_proxy(self) -> dict[str, str]:
-        """What a proxy that does TLS tells nginx, where one is in front of it."""
-        return {"X-Forwarded-Proto": "https"} if self.behind_tls else {}
-
     def get(self, path: str, **headers: str) -> requests.Response:
         """
         Ask nginx, through the published port and for the site's host; follow no redirect.
@@ -140,15 +136,33 @@ class Site(Front, Back):
         if self.silent:
             raise requests.Timeout("it was asked before, and did not answer")
         try:
-            return self.client.get(
-                self.door.url + path,
-                headers={"Host": self.host_header, **self._from_proxy, **headers},
-                timeout=TIMEOUT,
-                allow_redirects=False,
-            )
+            return self._send("GET", path, headers, TIMEOUT)
         except requests.Timeout:
             self.silent = path == NOWHERE
             raise
+
+    def post(self, path: str, form: Mapping[str, str], **headers: str) -> requests.Response:
+        """Send a form as ``get`` asks; raise ``requests.Timeout`` after 5 seconds."""
+        return self._send("POST", path, headers, 5, form)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        form: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        # What a proxy that does TLS tells nginx, where one is in front of it.
+        proxy = {"X-Forwarded-Proto": "https"} if self.behind_tls else {}
+        return self.client.request(
+            method,
+            self.door.url + path,
+            data=form,
+            headers={"Host": self.host_header, **proxy, **headers},
+            timeout=timeout,
+            allow_redirects=False,
+        )
 
     @property
     def socket(self) -> str | tuple[str, int]:
@@ -163,16 +177,11 @@ class Site(Front, Back):
         except StackError:
             return self._own_socket
         if not known.path:
-            return (next(iter(self._own_addresses), "127.0.0.1"), known.port)
+            return (next(iter(self.stack.ip_addresses(self.app)), "127.0.0.1"), known.port)
         path = self.stack.same_place(known.path, self.nginx, self.app)
         if path is None:
             raise StackError(f"{self.app} shares no volume with {self.nginx} at {known.path}")
         return path
-
-    @cached_property
-    def _own_addresses(self) -> list[str]:
-        networks = self.stack.container(self.app).attrs["NetworkSettings"]["Networks"] or {}
-        return [item["IPAddress"] for item in networks.values() if item["IPAddress"]]
 
     @property
     def _own_socket(self) -> str | tuple[str, int]:

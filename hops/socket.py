@@ -97,17 +97,18 @@ def _not_there(site: Site, path: str, *log: str) -> Finding:
 def _denied(site: Site, path: str, *log: str) -> Finding:
     """Return which directory, or else the socket itself, keeps nginx out."""
     identity = site.nginx_identity
-    for place, found in site.look_along(path).items():
-        words = {
-            "identity": identity,
-            "path": place,
-            "mode": f"{found.mode:04o}",
-            "owner": f"{found.uid}:{found.gid}",
-        }
-        needed, cause = ("w", "socket-mode") if place == path else ("x", "socket-directory-private")
-        if not identity.may(needed, found.mode, found.uid, found.gid):
-            return site.broken(cause, f"{place}: {found}", *log, **words)
-    return site.broken("socket-denied-by-policy", *log, identity=identity, path=path)
+    denied = site.denied("w", path)  # connecting needs the right to write
+    if denied is None:
+        return site.broken("socket-denied-by-policy", *log, identity=identity, path=path)
+    place, found = denied
+    cause = "socket-mode" if place == path else "socket-directory-private"
+    words = {
+        "identity": identity,
+        "path": place,
+        "mode": f"{found.mode:04o}",
+        "owner": f"{found.uid}:{found.gid}",
+    }
+    return site.broken(cause, f"{place}: {found}", *log, **words)
 
 
 def _tcp(site: Site) -> Iterator[Finding]:
@@ -166,7 +167,5 @@ def _stale(site: Site) -> Finding | None:
     found = re.search(r'upstream: "\w+://([\d.]+):(\d+)', lines[0]) if lines else None
     if not found or found[1] in site.stack.addresses(site.app):
         return None
-    now = ", ".join(
-        a for a in sorted(site.stack.addresses(site.app)) if a[:1].isdigit() and "." in a
-    )
+    now = ", ".join(site.stack.ip_addresses(site.app))
     return site.broken("upstream-address-stale", *lines, old=f"{found[1]}:{found[2]}", now=now)

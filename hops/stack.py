@@ -97,24 +97,19 @@ class Stack:
 
         Raise ``StackError`` with Compose's own words when it cannot read its files.
         """
-        problem, definition = "", {}
-        try:
-            definition = _definition(["docker", "compose"], directory, os.environ)
-        except StackError as error:
-            problem = str(error)
+        command = ["docker", "compose"]
         started = cls._started_from(directory)
-        name = definition.get("name", "")
-        if name not in started and len(started) == 1:
-            name = next(
-                iter(started)
-            )  # under another name, or from files that Compose does not find
-        if not name:
-            raise StackError(problem)
-        stack = cls(directory, name)
+        if len(started) == 1:
+            # It may be under another name, or from files that Compose does not find by itself.
+            name = next(iter(started))
+        else:
+            definition = _definition(command, directory, os.environ)
+            name = definition["name"]
         if name in started:
             files = [word for file in started[name] for word in ("--file", file)]
-            command = ["docker", "compose", "--project-name", name, *files]
+            command += ["--project-name", name, *files]
             definition = _definition(command, directory, os.environ)
+        stack = cls(directory, name)
         stack.definition = definition
         return stack
 
@@ -192,13 +187,6 @@ class Stack:
         port = self.compose("port", "nginx", "8080").stdout.strip().rsplit(":", 1)[1]
         return f"http://localhost:{port}"
 
-    def published(self, service: str) -> list[tuple[str, str]]:
-        """Return address and port on this machine for each published port of a running service."""
-        ports = self.container(service).attrs["NetworkSettings"]["Ports"] or {}
-        return [
-            (item["HostIp"], item["HostPort"]) for items in ports.values() for item in items or []
-        ]
-
     def image_of(self, name: str) -> str:
         """Return the id of the image that has a name now; empty when none has."""
         try:
@@ -228,9 +216,13 @@ class Stack:
             return {service}
         found = {service, attributes["Name"].lstrip("/"), attributes["Config"]["Hostname"]}
         for network in (attributes["NetworkSettings"]["Networks"] or {}).values():
-            found |= {network["IPAddress"], *(network["Aliases"] or [])}
-            found |= set(network.get("DNSNames") or [])
-        return found - {""}
+            found |= {*(network["Aliases"] or []), *(network.get("DNSNames") or [])}
+        return (found | {*self.ip_addresses(service)}) - {""}
+
+    def ip_addresses(self, service: str) -> list[str]:
+        """Return the addresses of a service's container in its networks; empty without a network."""
+        networks = self.container(service).attrs["NetworkSettings"]["Networks"] or {}
+        return [network["IPAddress"] for network in networks.values() if network["IPAddress"]]
 
     def mount(self, service: str, path: str) -> dict[str, Any]:
         """
@@ -322,9 +314,8 @@ class Stack:
         drop = ("setpriv", f"--reuid={identity.uid}", f"--regid={identity.gid}")
         listed = f"--groups={groups}" if identity.groups else "--clear-groups"
         output = self.exec(service, *drop, listed, "--", *command, user="0", privileged=True)
-        refused = (
-            output.code == 127 or "unrecognized option" in output.err
-        )  # busybox has a small one
+        # The image may have none, or busybox's, which knows no --reuid.
+        refused = output.code == 127 or "unrecognized option" in output.err
         if refused and "setpriv" in output.err:
             return self.exec(service, *command, user=str(identity))
         return output

@@ -4,11 +4,10 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from hops import nginx_config
+from hops import nginx_config, upstream
 from hops.finding import Finding, blocked, ok, unknown
 from hops.nginx_config import Directive
 from hops.site import Site
-from hops.upstream import PROTOCOLS
 
 TYPE = "text/css"
 
@@ -39,20 +38,12 @@ def check(site: Site) -> Iterator[Finding]:
     path = nginx_config.file_for(place, url) if place else None
     answer = site.get(url, **{"Accept-Encoding": "identity"})
     status = answer.status_code
-    if place is None or path is None or _passes_on(place):
-        if status == 200:
-            yield ok("static", f"{url} comes from the app, not from nginx")
-        elif status == 404:
-            prefix = site.report("settings")["STATIC_URL"]
-            where = [f"{place.place}: location {' '.join(place.words[1:])}"] if place else []
-            yield site.broken("static-not-routed", *where, url=url, prefix=prefix)
-        elif status >= 500:
-            yield blocked("static", f"what makes nginx answer {status}")
-        else:
-            yield unknown("static", f"{url} is answered with {status}")
+    where = f"{place.place}: {place}" if place else ""
+    if place is None or path is None or upstream.passes_on(place):
+        yield _not_routed(site, url, status, where)
         return
     log = site.last_lines(site.nginx, r"open\(\).*" + re.escape(path), 1)
-    evidence = (f"{place.place}: location {' '.join(place.words[1:])}", *log)
+    evidence = (where, *log)
     if status == 404:
         yield _missing(site, place, path, evidence)
     elif status == 403:
@@ -70,12 +61,20 @@ def check(site: Site) -> Iterator[Finding]:
         yield _same(site, sample, answer.content, compressed.content)
 
 
+def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:
+    """Return what becomes of a file that no location of nginx serves: Django may, if it wants."""
+    if status == 200:
+        return ok("static", f"{url} comes from the app, not from nginx")
+    if status == 404:
+        prefix = site.report("settings")["STATIC_URL"]
+        return site.broken("static-not-routed", *filter(None, where), url=url, prefix=prefix)
+    if status >= 500:
+        return blocked("static", f"what makes nginx answer {status}")
+    return unknown("static", f"{url} is answered with {status}")
+
+
 def _where(error: dict[str, str]) -> dict[str, str]:
     return {"error": error["error"], "place": error["place"] or "in Django itself"}
-
-
-def _passes_on(place: Directive) -> bool:
-    return any(item.name in PROTOCOLS for item in place.block)
 
 
 def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...]) -> Finding:

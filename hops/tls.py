@@ -2,19 +2,14 @@
 
 import re
 import ssl
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from hops import certificate
 from hops.causes import advice
 from hops.client import Client, Origin
 from hops.finding import Finding, blocked, ok, unknown
 from hops.site import Site
-
-SOON = 14  # days
-
-# OpenSSL's numbers: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
-ISSUER_UNKNOWN, LEAF_ALONE = 20, 21
 
 # What nginx says when it cannot use a certificate; ngx_event_openssl.c.
 REFUSED = {
@@ -30,7 +25,7 @@ def check(site: Site) -> Iterator[Finding]:
         yield _why_not(site) or blocked("tls", "nginx" if site.refusal else "port")
         return
     plain = {listen.port for listen in site.listens if not listen.tls}
-    for inside, outside in site.published:
+    for inside, _, outside in site.published:
         if 443 in (inside, outside) and inside in plain:
             yield site.broken("tls-plain-port", port=outside, inside=inside)
             return
@@ -60,7 +55,7 @@ def _certificate(site: Site) -> Iterator[Finding]:
         yield unknown("tls", f"no TLS connection to {site.door.url} comes about: {error}")
         return
     leaf = shown.chain[0]
-    names = [value for _, value in leaf.get("subjectAltName", ())]
+    names = certificate.names(leaf)
     if leaf["issuer"] == leaf["subject"] and not names:
         names = [site.host]  # made by hand, for a look: its browser's owner knows
     trusted, problem = True, 0
@@ -69,15 +64,15 @@ def _certificate(site: Site) -> Iterator[Finding]:
     except ssl.SSLCertVerificationError as error:
         trusted, problem = False, error.verify_code
     words = {"host": site.host, "end": leaf["notAfter"], "names": ", ".join(names) or "nobody"}
-    days = (ssl.cert_time_to_seconds(leaf["notAfter"]) - time.time()) / 86_400
+    days = certificate.days_left(leaf)
     if days < 0:
         yield site.broken("tls-certificate-expired", **words)
     elif not any(_fits(name, site.host) for name in names):
         yield site.broken("tls-certificate-other-name", **words)
-    elif problem in (ISSUER_UNKNOWN, LEAF_ALONE) and shown.chain[-1].get("caIssuers"):
-        issuer = ", ".join(value for part in leaf["issuer"] for _, value in part)
+    elif certificate.chain_ends_early(problem, shown.chain):
+        issuer = certificate.name(leaf["issuer"])
         yield site.broken("tls-chain-incomplete", issuer=issuer, **words)
-    elif days < SOON:
+    elif days < certificate.SOON:
         yield advice("tls-certificate-ends-soon", days=int(days), **words)
     else:
         by = "" if trusted else ", though this machine does not know who made it"

@@ -84,6 +84,11 @@ def parse(directive: Directive, text: str, late: bool = False) -> Upstream:
     return Upstream(directive, protocol, "", host.strip("[]"), int(port), late)
 
 
+def passes_on(place: Directive) -> bool:
+    """Return whether a location passes its requests on, rather than serving files."""
+    return any(item.name in PROTOCOLS for item in place.block)
+
+
 def params(upstream: Upstream) -> dict[str, str]:
     """
     Return the uwsgi_param (or proxy_set_header) lines in force where a request is passed on.

@@ -14,10 +14,7 @@ NO_APPLICATION = r"no python application found|unable to load app 0"
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with uWSGI; sends a ping and a request or two, without nginx."""
     state = site.state(site.app)
-    if not state.running:
-        yield app_container.not_running(site, state)
-        return
-    if app_container.keeps_failing(site):
+    if not state.running or app_container.keeps_failing(site):
         yield app_container.not_running(site, state)
         return
     if not site.runs_uwsgi:
@@ -103,9 +100,7 @@ def _http(site: Site) -> Finding | None:
     except StackError as error:
         if "timed out" in str(error):
             return _silent(site, str(error))
-        return unknown(
-            "uwsgi", "the socket cannot be used from the app's own container", str(error)
-        )
+        return _unusable(error)
     if speaks_uwsgi:
         passed = site.upstream
         lines = site.last_lines(site.app, "invalid request block size", 1)
@@ -128,9 +123,7 @@ def _request(site: Site) -> Finding | None:
         if "error" in site.inside.get("load", {}) or "error" in site.inside.get("urls", {}):
             return None
         if any(word in str(error) for word in ("refused", "No such file", "shares no volume")):
-            return unknown(
-                "uwsgi", "the socket cannot be used from the app's own container", str(error)
-            )
+            return _unusable(error)
         return unknown("uwsgi", "a worker took a request and gave no answer", str(error))
     status, _, body = answer
     if status == 500 and body.strip() == "Internal Server Error":
@@ -139,6 +132,10 @@ def _request(site: Site) -> Finding | None:
             why = next((line for line in lines if not re.search(NO_APPLICATION, line)), lines[-1])
             return site.broken("no-python-application", *lines, error=why)
     return None
+
+
+def _unusable(error: StackError) -> Finding:
+    return unknown("uwsgi", "the socket cannot be used from the app's own container", str(error))
 
 
 def _silent(site: Site, error: str) -> Finding:

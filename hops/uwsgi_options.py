@@ -22,7 +22,7 @@ SHELLS = {"sh", "bash", "dash", "ash", "su"}
 
 
 def wrong(site: Site) -> Finding | None:
-    """Return an option that uWSGI silently ignores, or a locale that breaks file names."""
+    """Return an option that uWSGI silently ignores."""
     try:
         report = site.report("uwsgi")
     except StackError:

@@ -185,22 +185,35 @@ def discard(stack: Stack, config: pytest.Config) -> None:
             stack.engine.images.remove(f"{stack.project}-{name}", noprune=True)
 
 
-@pytest.fixture(scope="session")
-def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
-    stack = make_stack()
+@contextlib.contextmanager
+def started(stack: Stack, config: pytest.Config) -> Iterator[Stack]:
+    """Start a stack that `make_stack` prepared, and remove it in the end, whatever happens."""
     try:
         stack.up("--no-build")
         yield stack
     finally:
-        discard(stack, pytestconfig)
+        discard(stack, config)
+
+
+@contextlib.contextmanager
+def watched(test: pytest.Item, stack: Stack) -> Iterator[Stack]:
+    """Fail a test when it leaves unexpected trouble in a stack's log, and show that log if it fails."""
+    test.stash.setdefault(STACKS, []).append((stack, time.time()))
+    yield stack
+    assert_no_trouble(test)
+
+
+@pytest.fixture(scope="session")
+def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
+    with started(make_stack(), pytestconfig) as stack:
+        yield stack
 
 
 @pytest.fixture
 def stack(request: pytest.FixtureRequest, shared_stack: Stack) -> Iterator[Stack]:
     """A healthy stack that other tests use too: leave it as you found it."""
-    request.node.stash.setdefault(STACKS, []).append((shared_stack, time.time()))
-    yield shared_stack
-    assert_no_trouble(request.node)
+    with watched(request.node, shared_stack) as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hops.stack import Stack
-from tests.conftest import STACKS, assert_no_trouble, discard
+from tests.conftest import discard, watched
 from tests.tls_client import Crowd, ask, names, shown, trusting, wait_for_another
 
 FILES = "compose.yaml:compose/tls.yaml:compose/acme.yaml:tests/acme/compose.yaml"
@@ -76,13 +76,19 @@ def stack(request: pytest.FixtureRequest, shared_stack: Stack) -> Iterator[Stack
     except Exception:
         print(shared_stack.logs("renewal"), shared_stack.logs("acme"))
         raise
-    request.node.stash.setdefault(STACKS, []).append((shared_stack, time.time()))
-    yield shared_stack
-    assert_no_trouble(request.node)
+    with watched(request.node, shared_stack) as stack:
+        yield stack
 
 
 def label(stack: Stack) -> str:
     return stack.run("renewal", "head", "--lines=1", FILE).strip()
+
+
+def aged(authority: trustme.CA, age: int, left: int) -> trustme.LeafCert:
+    """Return a certificate that was made some days ago, and has some left."""
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(days=age), now + timedelta(days=left)
+    return authority.issue_cert(HOST, WWW, not_before=begin, not_after=end)
 
 
 def hand_over(stack: Stack, certificate: trustme.LeafCert) -> None:
@@ -141,11 +147,7 @@ def test_it_is_renewed_under_load_without_a_failed_request(
     authority: trustme.CA,
     client: ssl.SSLContext,
 ) -> None:
-    now = datetime.now(UTC)
-    ending = authority.issue_cert(
-        HOST, WWW, not_before=now - timedelta(days=61), not_after=now + timedelta(days=29)
-    )
-    hand_over(stack, ending)
+    hand_over(stack, aged(authority, 61, 29))
     before = shown(stack, HOST)
     with Crowd(stack, HOST) as crowd:
         time.sleep(2)
@@ -160,11 +162,7 @@ def test_it_is_renewed_under_load_without_a_failed_request(
 
 
 def test_two_thirds_of_its_time_it_is_left_alone(stack: Stack, authority: trustme.CA) -> None:
-    now = datetime.now(UTC)
-    young = authority.issue_cert(
-        HOST, WWW, not_before=now - timedelta(days=59), not_after=now + timedelta(days=31)
-    )
-    hand_over(stack, young)
+    hand_over(stack, aged(authority, 59, 31))
     before = stack.run("renewal", "cat", FILE)
     look_now(stack)
     assert stack.run("renewal", "cat", FILE) == before
@@ -174,11 +172,7 @@ def test_when_the_server_is_away_the_site_goes_on_and_the_log_says_so(
     stack: Stack,
     authority: trustme.CA,
 ) -> None:
-    now = datetime.now(UTC)
-    ending = authority.issue_cert(
-        HOST, WWW, not_before=now - timedelta(days=80), not_after=now + timedelta(days=10)
-    )
-    hand_over(stack, ending)
+    hand_over(stack, aged(authority, 80, 10))
     before = shown(stack, HOST)
     stack.compose("stop", "acme")
     since = time.time()

@@ -16,7 +16,7 @@ from hops.__main__ import causes_table
 from hops.causes import CAUSES
 from hops.finding import Verdict
 from hops.stack import Stack
-from tests.conftest import ROOT, discard
+from tests.conftest import ROOT, discard, started
 from tests.doctor import assert_healthy, first_broken, wait_for, wait_until_healthy, walk
 from tests.people import create_user, log_in, png, upload
 
@@ -147,14 +147,10 @@ def act(stack: Stack, service: str, command: str) -> None:
 @pytest.fixture(scope="module")
 def patient(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
     """A stack to break and to mend, with one upload; its log is not watched."""
-    stack = make_stack()
-    try:
-        stack.up("--no-build")
+    with started(make_stack(), pytestconfig) as stack:
         create_user(stack, "admin")
         upload(stack, log_in(stack, "admin"), "picture", ("picture.png", png(), "image/png"))
         yield stack
-    finally:
-        discard(stack, pytestconfig)
 
 
 def test_a_healthy_stack_is_healthy(patient: Stack) -> None:

@@ -6,7 +6,6 @@ nginx reaches both over TCP, the shop by the uwsgi protocol, the blog by HTTP. S
 
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -14,8 +13,8 @@ from docker.models.containers import Container
 
 from hops.discovery import sites
 from tests.doctor import first_broken
-from tests.foreign.examination import assert_healthy, examine, findings, named, running
-from tests.foreign.stranger import BLOG, SHOP, Fault, Stranger, login
+from tests.foreign.examination import assert_healthy, examine, findings, named, parameters, running
+from tests.foreign.stranger import BLOG, SHOP, Fault, Stranger, crowd, login
 
 # The certificates are of an authority that nobody knows; the hop tls looks at them.
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
@@ -26,15 +25,6 @@ SETTINGS = "../shop/shop/settings.py"
 COMPOSE = "compose.yaml"
 SILENT = "generated 145 bytes .* 500"
 CLOSED = "upstream prematurely closed connection while reading response header"
-
-
-def crowd(stranger: Stranger) -> requests.Response:
-    """Stop the workers, and let more people wait than the queue holds; the last one's answer."""
-    stranger.stop_workers("backend")
-    with ThreadPoolExecutor(12) as people:
-        waiting = [people.submit(stranger.ask) for _ in range(12)]
-        answers = [person.result() for person in waiting]
-    return min(answers, key=lambda answer: answer.elapsed)
 
 
 HOLD = """
@@ -256,7 +246,7 @@ FAULTS = {
                 (SHOP_CONF, "uwsgi_connect_timeout 5s", "uwsgi_connect_timeout 2s"),
             ),
             again=("backend", "proxy"),
-            ask=crowd,
+            ask=crowd("backend"),
             status=504,
             log=("proxy", r"upstream timed out \(110: .*\) while connecting to upstream"),
         ),
@@ -367,14 +357,7 @@ def test_both_sites_are_found_and_healthy(patient: Stranger) -> None:
     assert_healthy(patient, BLOG)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(f, id=f"{symptom} - {f.cause}")
-        for symptom, group in FAULTS.items()
-        for f in group
-    ],
-)
+@pytest.mark.parametrize("fault", parameters(FAULTS))
 def test_a_fault_is_named_and_gone_when_mended(
     patient: Stranger, fault: Fault, record_property: Callable[[str, object], None]
 ) -> None:

@@ -22,9 +22,10 @@ from tests.foreign.examination import (
     examine,
     findings,
     named,
+    parameters,
     running,
 )
-from tests.foreign.stranger import SHOP, Fault, Stranger, login, upload, upload_and_look
+from tests.foreign.stranger import SHOP, Fault, Stranger, crowd, login, upload, upload_and_look
 
 CONF = "nginx/shop.conf"
 INI = "uwsgi.ini"
@@ -52,14 +53,6 @@ def kill_a_busy_worker(stranger: Stranger) -> requests.Response:
             'sleep 0.5; until w=$(cat /proc/1/task/1/children) && [ "$w" ]; do sleep 0.1; done; kill -9 $w',
         )
         return slow.result()
-
-
-def crowd(stranger: Stranger) -> requests.Response:
-    """Stop the workers, and let more people wait than the queue holds; the first answer."""
-    stranger.stop_workers("django")
-    with ThreadPoolExecutor(12) as people:
-        answers = list(people.map(lambda _: stranger.ask(), range(12)))
-    return min(answers, key=lambda answer: answer.elapsed)
 
 
 def give_up(stranger: Stranger) -> requests.Response:
@@ -307,7 +300,7 @@ FAULTS = {
             "socket-queue-full",
             (ini("listen = 2"), (CONF, "uwsgi_read_timeout 10s", "uwsgi_read_timeout 1s")),
             again=("django", "web"),
-            ask=crowd,
+            ask=crowd("django"),
             log=("web", r"shop.sock failed \(11: Resource temporarily unavailable\)"),
         ),
     ],
@@ -859,14 +852,7 @@ def test_services_can_be_named(patient: Stranger) -> None:
         sites(patient.stack, app="gunicorn")
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(f, id=f"{symptom} - {f.cause}")
-        for symptom, group in FAULTS.items()
-        for f in group
-    ],
-)
+@pytest.mark.parametrize("fault", parameters(FAULTS))
 def test_a_fault_is_named_and_gone_when_mended(
     patient: Stranger, fault: Fault, record_property: Callable[[str, object], None]
 ) -> None:

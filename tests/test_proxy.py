@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from hops.stack import PROJECT_LABEL, Stack
-from tests.conftest import discard
+from tests.conftest import started
 
 VISITOR = "203.0.113.7"
 
@@ -18,11 +18,8 @@ def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) 
     stack = make_stack(
         SITE_URL="https://site.example", SITE_TRUSTED_PROXIES="host,198.51.100.0/24,2001:db8::/32"
     )
-    try:
-        stack.up("--no-build")
+    with started(stack, pytestconfig):
         yield stack
-    finally:
-        discard(stack, pytestconfig)
 
 
 def client(stack: Stack, **headers: str) -> str:

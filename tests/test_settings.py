@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from hops.stack import Output, Stack, run_once
-from tests.conftest import ROOT, discard
+from tests.conftest import ROOT, discard, started
 from tests.people import PASSWORD, create_user
 
 COMPOSE_ONLY = {"BUILD_CA", "COMPOSE_FILE"}  # read by Compose; no container gets them
@@ -241,11 +241,8 @@ def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) 
     stack = make_stack(
         SITE_URL=PUBLIC, SITE_MAX_UPLOAD_MB="1", SITE_WORKERS="2", SITE_REQUEST_TIMEOUT="3"
     )
-    try:
-        stack.up("--no-build")
+    with started(stack, pytestconfig):
         yield stack
-    finally:
-        discard(stack, pytestconfig)
 
 
 def ask(stack: Stack, path: str, method: str = "GET", **options: Any) -> requests.Response:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from playwright.sync_api import Browser, Error, Page, expect
 
 from hops.stack import PROJECT_LABEL, Output, Stack
-from tests.conftest import STACKS, assert_no_trouble, discard
+from tests.conftest import started, watched
 from tests.people import PASSWORD, create_user
 from tests.tls_client import HOSTS, Crowd, ask, connect, names, shown, trusting, wait_for_another
 
@@ -74,11 +74,8 @@ def shared_stack(
         SITE_HSTS_SECONDS="1234567",
         **files,
     )
-    try:
-        stack.up("--no-build")
+    with started(stack, pytestconfig):
         yield stack
-    finally:
-        discard(stack, pytestconfig)
 
 
 @pytest.fixture(scope="module")
@@ -86,19 +83,15 @@ def shared_plain_settings(
     make_stack: Callable[..., Stack], free_port: Callable[[], int], pytestconfig: pytest.Config
 ) -> Iterator[Stack]:
     stack = make_stack(COMPOSE_FILE=TLS, SITE_HTTP_PORT=str(free_port()))
-    try:
-        stack.up("--no-build")
+    with started(stack, pytestconfig):
         yield stack
-    finally:
-        discard(stack, pytestconfig)
 
 
 @pytest.fixture
 def plain_settings(request: pytest.FixtureRequest, shared_plain_settings: Stack) -> Iterator[Stack]:
     """A site as it is with nothing but compose/tls.yaml: on localhost, self-signed."""
-    request.node.stash.setdefault(STACKS, []).append((shared_plain_settings, time.time()))
-    yield shared_plain_settings
-    assert_no_trouble(request.node)
+    with watched(request.node, shared_plain_settings) as stack:
+        yield stack
 
 
 # -- the handshake
@@ -257,10 +250,9 @@ def http3(
         )  # fmt: skip
         return process.stdout + process.stderr
 
-    request.node.stash.setdefault(STACKS, []).append((stack, time.time()))
-    yield ask_quic
-    stack.up("--no-build")
-    assert_no_trouble(request.node)
+    with watched(request.node, stack):
+        yield ask_quic
+        stack.up("--no-build")
 
 
 def test_http3_is_spoken_when_asked_for(http3: Callable[..., str], plain_settings: Stack) -> None:

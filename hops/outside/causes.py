@@ -5,7 +5,7 @@ A slug that both tables have is the same cause. Inside, files, services and sett
 here, only what any visitor sees.
 """
 
-from hops.causes import Cause
+from hops.causes import Cause, finding
 from hops.finding import Finding, Verdict
 
 OUTSIDE = {
@@ -394,17 +394,9 @@ OUTSIDE = {
 
 def broken(cause: str, *evidence: object, **words: object) -> Finding:
     """Return that a hop is broken by a cause of this table, as ``hops.causes.broken`` does."""
-    return _finding(Verdict.BROKEN, cause, evidence, words)
+    return finding(OUTSIDE, Verdict.BROKEN, cause, evidence, words)
 
 
 def advice(cause: str, *evidence: object, **words: object) -> Finding:
     """Return that a hop works, and what would be better."""
-    return _finding(Verdict.OK, cause, evidence, words)
-
-
-def _finding(
-    verdict: Verdict, cause: str, evidence: tuple[object, ...], words: dict[str, object]
-) -> Finding:
-    entry = OUTSIDE[cause]
-    wrong, fix = entry.wrong.format(**words), entry.fix.format(**words)
-    return Finding(entry.hop, verdict, wrong, cause, tuple(map(str, evidence)), fix)
+    return finding(OUTSIDE, Verdict.OK, cause, evidence, words)

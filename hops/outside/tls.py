@@ -3,23 +3,17 @@
 import ipaddress
 import re
 import ssl
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from hops import certificate as certs
 from hops.client import Answer, Handshake, Origin
 from hops.finding import Finding, ok
 from hops.outside.causes import advice, broken
 from hops.outside.view import View
 
-SOON = 14  # days
 PRIVATE = (".localhost", ".local", ".internal", ".lan", ".test", ".home.arpa")
-
-# OpenSSL's numbers: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
-NOT_YET_VALID, EXPIRED = 9, 10
-SELF_SIGNED, ROOT_UNKNOWN, ISSUER_UNKNOWN, LEAF_ALONE = 18, 19, 20, 21
-OTHER_NAME = {62, 64}  # a host name, an IP address
 
 
 def check(view: View) -> Iterator[Finding]:
@@ -80,48 +74,35 @@ def certificate(view: View, origin: Origin, shown: Handshake) -> Iterator[Findin
         view.client.handshake(origin, verify=True)
     except ssl.SSLCertVerificationError as error:
         code = error.verify_code
-        if code == EXPIRED:
-            ended = min(shown.chain, key=lambda item: seconds(item["notAfter"]))
+        if code == certs.EXPIRED:
+            ended = min(shown.chain, key=lambda item: certs.seconds(item["notAfter"]))
             yield broken("tls-certificate-expired", seen, host=host, end=ended["notAfter"])
-        elif code == NOT_YET_VALID:
+        elif code == certs.NOT_YET_VALID:
             yield broken("tls-certificate-not-yet-valid", seen, host=host, begin=leaf["notBefore"])
-        elif code in OTHER_NAME:
-            names = ", ".join(value for _, value in leaf.get("subjectAltName", ())) or "nobody"
+        elif code in certs.OTHER_NAME:
+            names = ", ".join(certs.names(leaf)) or "nobody"
             yield broken("tls-certificate-other-name", seen, host=host, names=names)
-        elif code == SELF_SIGNED:
+        elif code == certs.SELF_SIGNED:
             yield broken("tls-certificate-self-signed", seen, host=host)
-        elif code in (ISSUER_UNKNOWN, LEAF_ALONE) and top.get("caIssuers"):
-            # A public authority says where its own certificate is: the last one sent is not the end.
-            issuer = name(top["issuer"])
+        elif certs.chain_ends_early(code, shown.chain):
+            issuer = certs.name(top["issuer"])
             sent = f"{len(shown.chain)} sent; the next one is at {top['caIssuers'][0]}"
             yield broken("tls-chain-incomplete", seen, sent, host=host, issuer=issuer)
-        elif code in (ROOT_UNKNOWN, ISSUER_UNKNOWN, LEAF_ALONE):
-            yield broken("tls-authority-unknown", seen, host=host, issuer=name(top["issuer"]))
+        elif code in (certs.ROOT_UNKNOWN, certs.ISSUER_UNKNOWN, certs.LEAF_ALONE):
+            yield broken("tls-authority-unknown", seen, host=host, issuer=certs.name(top["issuer"]))
         else:
             error_text = f"{error.verify_message} ({code})"
             yield broken("tls-certificate-refused", seen, host=host, error=error_text)
         return
-    days = int((seconds(leaf["notAfter"]) - time.time()) / 86_400)
-    if days < SOON:
+    days = int(certs.days_left(leaf))
+    if days < certs.SOON:
         yield advice("tls-certificate-ends-soon", seen, host=host, days=days, end=leaf["notAfter"])
-
-
-def seconds(when: str) -> float:
-    """Return a certificate's time as seconds since 1970."""
-    return ssl.cert_time_to_seconds(when)
-
-
-def name(distinguished: Any) -> str:
-    """Return a subject or issuer in a few words."""
-    parts = dict(pair for relative in distinguished for pair in relative)
-    keys = ("organizationName", "commonName", "organizationalUnitName")
-    return " ".join(parts[key] for key in keys if key in parts) or "nobody"
 
 
 def describe(leaf: dict[str, Any]) -> str:
     """Return a certificate as one line."""
-    names = ", ".join(value for _, value in leaf.get("subjectAltName", ())) or name(leaf["subject"])
-    return f"{names}; by {name(leaf['issuer'])}; {leaf['notBefore']} to {leaf['notAfter']}"
+    names = ", ".join(certs.names(leaf)) or certs.name(leaf["subject"])
+    return f"{names}; by {certs.name(leaf['issuer'])}; {leaf['notBefore']} to {leaf['notAfter']}"
 
 
 def redirect(view: View, secure: Origin) -> Iterator[Finding]:

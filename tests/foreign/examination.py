@@ -5,7 +5,8 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import docker
 import pytest
@@ -66,6 +67,15 @@ def running(
     finally:
         stranger.discard()
         images.remove(image, noprune=True)
+
+
+def parameters(faults: Mapping[str, Sequence[Fault]]) -> list[Any]:
+    """Return faults that are grouped by symptom as the parameters of a test."""
+    return [
+        pytest.param(fault, id=f"{symptom} - {fault.cause}")
+        for symptom, group in faults.items()
+        for fault in group
+    ]
 
 
 def findings(stranger: Stranger, host: str = SHOP, hops: Iterable[str] = HOPS) -> list[Finding]:
