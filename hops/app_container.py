@@ -95,7 +95,7 @@ def health(site: Site) -> Finding | None:
         if service == site.nginx or site.inside.get("load", {}).get("django"):
             log = site.stack.container(service).attrs["State"]["Health"]["Log"] or []
             error = log[-1]["Output"].strip().splitlines()[-1:] if log else []
-            if service == site.app and _page_fails(site):
+            if service == site.app and _is_ill(site):
                 continue  # it is right
             return site.broken(
                 "healthcheck-wrong", *error, service=service, error=" ".join(error) or "no output"
@@ -103,6 +103,16 @@ def health(site: Site) -> Finding | None:
     return None
 
 
-def _page_fails(site: Site) -> bool:
-    page = site.page
-    return "error" in page or page.get("status", 500) >= 500
+def _is_ill(site: Site) -> bool:
+    """Whether a check that looks further than the front page may be right: later hops say of what."""
+    page, report = site.page, site.inside
+    parts = [
+        report.get(name, {}) for name in ("sqlite", "connect", "migrations", "tables", "media")
+    ]
+    return (
+        page.get("status", 500) >= 500
+        or any("error" in part or part.get("missing") for part in parts)
+        or any(
+            not place.get("writable") for place in report.get("media", {}).get("directories", ())
+        )
+    )

@@ -40,6 +40,14 @@ def ini(new: str, old: str = "vacuum = true") -> tuple[str, str, str]:
     return INI, old, new if old != "vacuum = true" else f"{old}\n{new}"
 
 
+def sql(statement: str) -> str:
+    """Return a command that runs a statement on the shop's database, past Django."""
+    return (
+        "python3 -c \"import sqlite3; db = sqlite3.connect('/db/shop.sqlite3');"
+        f' db.execute(\\"{statement}\\"); db.commit()"'
+    )
+
+
 def setting(line: str) -> tuple[str, str, str]:
     """Return an edit of settings.py: one more line."""
     return SETTINGS, "USE_TZ = True", f"USE_TZ = True\n{line}"
@@ -757,6 +765,26 @@ FAULTS = {
             again=("django",),
             status=200,
             log=("django", 'exec: "curl": executable file not found in'),
+        ),
+        Fault(
+            "migrations-missing",  # and the health check, which says so, is right
+            "migrations-missing",
+            (
+                (
+                    COMPOSE,
+                    "  django:\n",
+                    "  django:\n    healthcheck:\n      test: [CMD, sh, -c, echo not migrated; false]\n"
+                    "      interval: 1s\n      retries: 1\n",
+                ),
+            ),
+            (
+                "django",
+                sql("UPDATE django_migrations SET app = '-shop' WHERE app = 'shop'"),
+                sql("UPDATE django_migrations SET app = 'shop' WHERE app = '-shop'"),
+            ),
+            again=("django",),
+            status=200,
+            log=("django", "not migrated"),
         ),
         Fault(
             "uwsgi-bad-option",
