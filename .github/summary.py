@@ -54,7 +54,7 @@ def headline(cases: list[Case], worst: Case | None) -> str:
     if not cases:
         return "the stack could not be looked at"
     if worst is None:
-        return f"{len(cases)} hops work"
+        return f"{len({case.hop for case in cases})} hops work"
     if worst.sign == UNKNOWN:
         return f"{worst.hop} could not be judged"
     return f"{worst.hop} is broken ({worst.name})"

@@ -129,7 +129,8 @@ def test_a_healthy_stack_passes(stack: Stack, use: Use, workspace: Path) -> None
     assert "### The doctor: 10 hops work" in outcome.summary
     assert "::error" not in outcome.log
     suite = read(workspace / "test-results" / "doctor.xml")
-    assert [case.get("classname") for case in suite.iter("testcase")] == list(HOPS)
+    hops = dict.fromkeys(case.get("classname") for case in suite.iter("testcase"))
+    assert list(hops) == list(HOPS)  # a hop may have an advice beside its "ok"
 
 
 def test_an_address_is_judged_from_outside(stack: Stack, use: Use) -> None:
@@ -230,9 +231,9 @@ def test_a_quoted_log_is_neither_markup_nor_a_command(
 
 def test_what_is_not_broken_is_told_too(summarise: Callable[..., tuple[str, str]]) -> None:
     advice = Finding("uwsgi", Verdict.OK, "it works", "stop-reloads", ("a line",), "add a line")
-    annotation, summary = summarise(0, advice)
+    annotation, summary = summarise(0, ok("port", "leads"), ok("uwsgi", "accepts"), advice)
     assert annotation == ""
-    assert "hops work" in summary
+    assert "2 hops work" in summary
     assert re.search(r"⚠️ uwsgi: it works\n\n<pre>a line\nadd a line</pre>", summary)
     unsure = Finding("django", Verdict.UNKNOWN, "no answer in time")
     annotation, summary = summarise(2, ok("port", "leads"), unsure)
