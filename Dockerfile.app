@@ -66,7 +66,7 @@ COPY uwsgi/ /uwsgi/
 # collectstatic reads the settings, and those want their variables; none of these values is kept.
 RUN mkdir --parents /srv/media/tmp /srv/data; echo "for the build only" >/srv/data/secret_key; \
     SITE_URL=http://localhost SITE_DEBUG=false SITE_MAX_UPLOAD_MB=1 SITE_WORKERS=1 \
-    SITE_REQUEST_TIMEOUT=1 SITE_BIND=127.0.0.1 SITE_PORT=1 SITE_HTTP_PORT=1 SITE_HSTS_SECONDS=0 \
+    SITE_REQUEST_TIMEOUT=1 SITE_CACHE=true SITE_BIND=127.0.0.1 SITE_PORT=1 SITE_HTTP_PORT=1 SITE_HSTS_SECONDS=0 \
     SITE_TLS_CERTIFICATE='' SITE_TLS_KEY='' SITE_ACME_URL=https://localhost SITE_TRUSTED_PROXIES='' \
     /venv/bin/python3 manage.py collectstatic --no-input --verbosity 0; \
     /usr/bin/python3 /uwsgi/compress.py /collected; \

@@ -30,10 +30,15 @@ alt_svc=''
 # shellcheck disable=SC2016 # the dollar is nginx's
 [ ! "$HTTP3" ] || alt_svc='h3=":$public_port"; ma=86400'
 
+# Kept pages (cache.conf) do not outlive a start.
+rm --recursive --force /var/cache/nginx/pages
+[ "$SITE_CACHE" = true ] && cache_zone=pages || cache_zone=off
+
 cat >/run/nginx/settings.conf <<CONF
 map "" \$public_scheme { default ${SITE_URL%%://*}; }
 map "" \$max_upload_mb { default $SITE_MAX_UPLOAD_MB; }
 map \$host \$site_port { default "";$ports }
+map "" \$cache_zone { default $cache_zone; }
 map "" \$alt_svc { default '$alt_svc'; }
 client_max_body_size ${SITE_MAX_UPLOAD_MB}m;
 # The client gets its 504 at the limit, and the worker ends after that (uwsgi/timed_wsgi.py).

@@ -26,6 +26,7 @@ EXPECTED = {
     "docker compose logs --no-log-prefix nginx app": '"request_id":"[0-9a-f]{32}"',
     "docker compose logs --follow": '"hop":"nginx"',
     "docker compose build --no-cache": "naming to",
+    "docker compose restart nginx": r"nginx-1\S*\s+\S*Started",
     "docker compose up --wait": r"nginx-1\S*\s+\S*Healthy",
     "scripts/down": r"Stopping the stack . done",
 }

@@ -164,6 +164,9 @@ BAD: list[tuple[Variables, str]] = [
     ({"SITE_WORKERS": "0"}, "SITE_WORKERS is wrong"),
     ({"SITE_WORKERS": "25"}, "'25' is not a whole number from 1 to 24."),
     # Source code and settings on an error page are for the developer alone.
+    ({"SITE_CACHE": ""}, "SITE_CACHE is wrong: '' is neither true nor false."),
+    ({"SITE_CACHE": "True"}, "SITE_CACHE is wrong"),
+    ({"SITE_CACHE": "on; x"}, "SITE_CACHE is wrong"),
     ({"SITE_DEBUG": ""}, "SITE_DEBUG is wrong"),
     ({"SITE_DEBUG": "maybe"}, "SITE_DEBUG is wrong"),
     ({"SITE_DEBUG": "true", "SITE_URL": "https://example.com"}, "SITE_DEBUG=true shows source"),
@@ -239,7 +242,12 @@ PUBLIC = "https://example.com,https://www.example.com"
 def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
     """`stack`, for the tests of this file: one where no setting has its default."""
     stack = make_stack(
-        SITE_URL=PUBLIC, SITE_MAX_UPLOAD_MB="1", SITE_WORKERS="2", SITE_REQUEST_TIMEOUT="3"
+        SITE_URL=PUBLIC,
+        SITE_MAX_UPLOAD_MB="1",
+        SITE_WORKERS="2",
+        SITE_REQUEST_TIMEOUT="3",
+        SITE_CACHE="false",
+        COMPOSE_FILE="compose.yaml:tests/cache/compose.yaml",  # with a page that is public
     )
     with started(stack, pytestconfig):
         yield stack
@@ -257,6 +265,15 @@ def test_nginx_has_what_follows(stack: Stack) -> None:
     assert "\nclient_max_body_size 1m;\n" in config
     assert "\nuwsgi_read_timeout 3s;\n" in config
     assert "\nuwsgi_send_timeout 3s;\n" in config
+
+
+def test_nginx_keeps_no_page_when_told_so(stack: Stack) -> None:
+    path = "/pages/?Cache-Control=public, max-age=60"
+    first, second = (ask(stack, path) for _ in range(2))
+    assert (first.status_code, first.headers["Cache-Control"]) == (200, "public, max-age=60")
+    assert first.text != second.text
+    assert "X-Cache" not in second.headers
+    assert stack.run("nginx", "find", "/var/cache/nginx", "-type", "f") == ""
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def shared_stack(
     port = free_port()
     files = write(tmp_path_factory.mktemp("tls"), authority.create_child_ca().issue_cert(*HOSTS))
     stack = make_stack(
-        COMPOSE_FILE=TLS,
+        COMPOSE_FILE=f"{TLS}:tests/cache/compose.yaml",  # with pages that are public
         SITE_URL=f"https://{HOSTS[0]}:{port},https://{HOSTS[1]}:{port}",
         SITE_PORT=str(port),
         SITE_HTTP_PORT=str(free_port()),
@@ -275,6 +275,25 @@ def test_http3_is_off_unasked(plain_settings: Stack) -> None:
         "8443/tcp",
         "8080/tcp",
     }
+
+
+# -- pages that nginx keeps (the rest: test_cache.py)
+
+
+def test_a_public_page_is_kept_for_each_host_by_itself(
+    stack: Stack, client: ssl.SSLContext
+) -> None:
+    path = "/pages/?Cache-Control=public,max-age=600&say=wsgi.url_scheme,HTTP_HOST"
+    pages = []
+    for name in HOSTS:
+        host = f"{name}:{stack.variables['SITE_PORT']}"
+        for state in ("MISS", "HIT"):
+            pages.append(ask(stack, path, host, context=client))
+            assert pages[-1].headers.get_all("X-Cache") == [state]
+            assert f"wsgi.url_scheme=https\nHTTP_HOST={host}\n" in pages[-1].body
+    assert len({page.body for page in pages}) == 2
+    # Who comes by plain HTTP is sent to HTTPS, whatever is kept.
+    assert ask(stack, path, HOSTS[0], port="SITE_HTTP_PORT").status == 301
 
 
 # -- from HTTP to HTTPS

@@ -65,6 +65,12 @@ def are_proxies(value: str) -> None:
             raise ValidationError(f"{item!r} is not an address such as 10.0.0.1 or 10.0.0.0/24.")
 
 
+def is_true_or_false(value: str) -> None:
+    """Raise ``ValidationError`` unless ``value`` is one of those two words: bash reads them as well."""
+    if value not in ("true", "false"):
+        raise ValidationError(f"{value!r} is neither true nor false.")
+
+
 def whole_number(most: int, least: int = 1) -> Callable[[str], None]:
     """
     Return a check that raises ``ValidationError`` unless a value is a number from ``least`` to ``most``.
@@ -93,6 +99,7 @@ def read_environment() -> dict:
         # For nginx, uWSGI and Compose; checked here, so that one place says what is wrong.
         "MAX_UPLOAD_MB": (env.str, whole_number(100_000)),
         "REQUEST_TIMEOUT": (env.str, whole_number(3_600)),
+        "CACHE": (env.str, is_true_or_false),
         "WORKERS": (env.str, whole_number(24)),  # more do not fit into mem_limit in compose.yaml
         "BIND": (env.str, is_ip_address),
         "PORT": (env.str, whole_number(65_535)),
