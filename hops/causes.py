@@ -104,6 +104,19 @@ TLS = {
         "The certificate for {host} ends in {days} days, on {end}.",
         "find out why it was not renewed; nginx needs a reload to see a new one",
     ),
+    "certificate-job-failed": Cause(
+        "tls",
+        "connection refused after docker compose up; or a new certificate that does not show",
+        "The service {service}, which gives nginx its certificate, failed: {error}",
+        "do what that sentence says, then docker compose up --wait",
+    ),
+    "certificate-not-issued": Cause(
+        "tls",
+        "the browser warns; or nothing yet, until the certificate ends",
+        "{service} gets no certificate: {error}",
+        "do what the server says: the names must lead here, and its port 80 to this stack; at once instead"
+        " of in a quarter of an hour: docker compose restart {service}",
+    ),
     "tls-plain-port": Cause(
         "tls",
         "wrong version number; a record too long",
@@ -179,6 +192,14 @@ NGINX = {
         "403, CSRF verification failed, when a form is sent",
         "nginx tells Django the host without the port ({param}), but visitors come to {host}.",
         "keep your own uwsgi_params, with: uwsgi_param HTTP_HOST $http_host;",
+    ),
+    "cookies-cached": Cause(
+        "nginx",
+        "users see each other's pages, or are logged in as somebody else",
+        "nginx gives answers that it keeps ({cache}) to everybody, though they are for one visitor: it"
+        " ignores {ignored}, which would say so.",
+        "remove that {directive}; or keep nothing for who sends a cookie: {directive_no_cache} $http_cookie;"
+        " {directive_bypass} $http_cookie;",
     ),
     "response-header-too-big": Cause(
         "nginx",

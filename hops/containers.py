@@ -83,6 +83,12 @@ class Containers:
         init, app = self.state(self.init), self.state(self.app)
         return init.status == "exited" and init.exit_code != 0 and init.started > app.started
 
+    @property
+    def nginx_waits_for(self) -> list[str]:
+        """The services without which nginx is not started, in their order."""
+        others = self.stack.definition["services"][self.nginx].get("depends_on") or {}
+        return list(dict.fromkeys(filter(None, (self.init, self.app, *others))))
+
     def log(self, service: str, window: float = 0) -> list[str]:
         """
         Return the lines of a service's log since its container started, or the end of a stopped one's.

@@ -42,6 +42,7 @@ def check(site: Site) -> Iterator[Finding]:
         _other_server(site)
         or _redirects(site)
         or _params(site)
+        or _cached_cookies(site)
         or _temporary_files(site)
         or ok("nginx", f"it answers by itself ({answer.status_code}) and would start again")
     )
@@ -162,4 +163,36 @@ def _temporary_files(site: Site) -> Finding | None:
         volume = site.stack.mount(site.nginx, denied["path"]).get("Name", "")
         seen = "{path}: {blame}".format(**denied)
         return site.broken("nginx-temp-unwritable", seen, volume=volume, **denied)
+    return None
+
+
+def _cached_cookies(site: Site) -> Finding | None:
+    """
+    Return that nginx keeps answers that are for one visitor, and gives them to all.
+
+    By itself it keeps none with Set-Cookie, and one for each cookie where Django says "Vary: Cookie";
+    who makes it ignore that has to tell visitors apart. A variable may do so: that is believed.
+    """
+    for passed in site.server.find(*upstream.PROTOCOLS):
+        place, protocol = passed.parent or passed, passed.name.removesuffix("_pass")
+        cache = place.get(f"{protocol}_cache")
+        ignore = place.get(f"{protocol}_ignore_headers")
+        if not cache or not ignore or cache.words[1] == "off" or "$" in cache.words[1]:
+            continue
+        ignored = [word for word in ignore.words[1:] if word in ("Set-Cookie", "Vary")]
+        hidden = place.get(f"{protocol}_hide_header")
+        if hidden and "Set-Cookie" in hidden.words and "Vary" not in ignored:
+            continue
+        key = place.get(f"{protocol}_cache_key")
+        if not ignored or place.get(f"{protocol}_no_cache") or (key and "cookie" in str(key)):
+            continue
+        return site.broken(
+            "cookies-cached",
+            *(f"{directive.place}: {directive}" for directive in (cache, ignore)),
+            cache=cache,
+            ignored=" and ".join(ignored),
+            directive=ignore.name,
+            directive_no_cache=f"{protocol}_no_cache",
+            directive_bypass=f"{protocol}_cache_bypass",
+        )
     return None

@@ -20,8 +20,7 @@ def check(site: Site) -> Iterator[Finding]:
     elif not state.running and (
         site.init_failed or (state.status == "created" and not state.error)
     ):
-        waited_for = f"{site.init} or {site.app}" if site.init else site.app
-        yield blocked("port", f"{waited_for}, which nginx waits for,")
+        yield blocked("port", f"{' or '.join(site.nginx_waits_for)}, which nginx waits for,")
     elif site.refusal or (state.error and not state.running):
         yield blocked("port", "nginx")  # which ended because of what it was told
     elif not state.running:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from hops import backlog, nginx_config
 from hops.back import Back
@@ -35,6 +36,17 @@ DATABASE_ERRORS = {"OperationalError", "ProgrammingError", "DatabaseError"}
 NOWHERE = "/static/doctor-asks-for-nothing"
 
 
+class ByName(HTTPAdapter):
+    """TLS connections in the name of a host, whatever address they go to."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, server_hostname=self.host, **options)
+
+
 class Site(Front, Back):
     """One site of a stack under diagnosis: a server block of nginx and the app behind it."""
 
@@ -44,11 +56,17 @@ class Site(Front, Back):
         super().__init__(stack, nginx, app, init)
         self.number = number
         self.silent = False
-        self.client = requests.Session()
-        self.client.trust_env = False  # a proxy for the internet has no part in this chain
-        self.client.verify = False
+
+    @cached_property
+    def client(self) -> requests.Session:
+        """What asks nginx; it says the site's name in the TLS handshake, too, as a browser does."""
+        client = requests.Session()
+        client.trust_env = False  # a proxy for the internet has no part in this chain
+        client.verify = False
         # As a browser's begins: some refuse what calls itself python.
-        self.client.headers["User-Agent"] = "Mozilla/5.0 (compatible; doctor)"
+        client.headers["User-Agent"] = "Mozilla/5.0 (compatible; doctor)"
+        client.mount("https://", ByName(self.host))
+        return client
 
     def broken(self, cause: str, *evidence: str, **words: object) -> Finding:
         """Return ``hops.causes.broken`` with this site's words for what every cause may name."""

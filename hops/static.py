@@ -56,9 +56,9 @@ def check(site: Site) -> Iterator[Finding]:
         kind = answer.headers.get("Content-Type", "nothing")
         yield site.broken("static-wrong-type", url=url, type=kind)
     else:
-        # Compressed, it is another file, which can be older than the first.
-        compressed = site.get(url, **{"Accept-Encoding": "gzip"})
-        yield _same(site, sample, answer.content, compressed.content)
+        # Compressed, in either way, it is another file, which can be older than the first.
+        forms = [site.get(url, **{"Accept-Encoding": form}).content for form in ("gzip", "br")]
+        yield _same(site, sample, answer.content, *forms)
 
 
 def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:

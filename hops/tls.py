@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from hops import certificate
@@ -10,6 +10,10 @@ from hops.causes import advice
 from hops.client import Client, Origin
 from hops.finding import Finding, blocked, ok, unknown
 from hops.site import Site
+
+# How the services of compose/tls.yaml begin their lines, and which ones say how asking for a certificate ended.
+JOB = "certificate: "
+OUTCOME = r"gave no certificate for|^nginx has a certificate that is from "
 
 # What nginx says when it cannot use a certificate; ngx_event_openssl.c.
 REFUSED = {
@@ -22,7 +26,8 @@ def check(site: Site) -> Iterator[Finding]:
     """Yield whether nginx does TLS itself; where it does not, there is nothing here to break."""
     state = site.state(site.nginx)
     if not state.running or site.refusal:
-        yield _why_not(site) or blocked("tls", "nginx" if site.refusal else "port")
+        blamed = blocked("tls", "nginx" if site.refusal else "port")
+        yield _why_not(site) or next(_job_failed(site, site.broken), blamed)
         return
     plain = {listen.port for listen in site.listens if not listen.tls}
     for inside, _, outside in site.published:
@@ -42,6 +47,36 @@ def _why_not(site: Site) -> Finding | None:
         if lines and re.search(pattern, lines[0]):
             return site.broken(cause, *lines, error=lines[0])
     return None
+
+
+def _jobs(site: Site) -> Iterator[tuple[str, list[str]]]:
+    """Yield each service that sees to the certificate (certificate/certificate.sh), and what it says."""
+    for service in sorted({*site.stack.definition["services"]} - {site.nginx, site.app, site.init}):
+        lines = [line for line in site.log(service) if line.startswith(JOB)]
+        if lines:
+            yield service, [line.removeprefix(JOB) for line in lines]
+
+
+def _job_failed(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
+    """Yield that the job before the start of nginx failed: what it said last."""
+    for service, lines in _jobs(site):
+        state = site.state(service)
+        if state.status == "exited" and state.exit_code:
+            words = {**site.words, "service": service, "error": lines[-1]}
+            yield say("certificate-job-failed", JOB + lines[-1], **words)
+
+
+def _not_issued(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
+    """Yield that the ACME server gave no certificate when it was last asked: what it said."""
+    for service, lines in _jobs(site):
+        last = [n for n, line in enumerate(lines) if re.search(OUTCOME, line)][-1:]
+        if not last or "gave no certificate" not in lines[last[0]]:
+            continue
+        said = [line.removeprefix("| ") for line in lines[last[0] + 1 :] if line.startswith("| ")]
+        reasons = [line for line in said if re.search(r"ERROR|detail", line)] or said
+        error = (reasons[-1:] or lines[last[0] :])[0].strip()
+        words = {**site.words, "service": service, "error": error}
+        yield say("certificate-not-issued", lines[last[0]], *reasons[-3:], **words)
 
 
 def _certificate(site: Site) -> Iterator[Finding]:
@@ -72,6 +107,9 @@ def _certificate(site: Site) -> Iterator[Finding]:
     elif certificate.chain_ends_early(problem, shown.chain):
         issuer = certificate.name(leaf["issuer"])
         yield site.broken("tls-chain-incomplete", issuer=issuer, **words)
+    elif leaf["issuer"] == leaf["subject"] and (refused := list(_not_issued(site, site.broken))):
+        yield from refused  # nobody's browser believes what nginx has instead
+        return
     elif days < certificate.SOON:
         yield advice("tls-certificate-ends-soon", days=int(days), **words)
     else:
@@ -80,6 +118,8 @@ def _certificate(site: Site) -> Iterator[Finding]:
             "tls",
             f"{shown.version}; the certificate is for {site.host} until {leaf['notAfter']}{by}",
         )
+    yield from _job_failed(site, advice)
+    yield from _not_issued(site, advice)
 
 
 def _fits(name: str, host: str) -> bool:

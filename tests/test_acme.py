@@ -11,8 +11,10 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
+from hops.finding import Finding, Verdict
 from hops.stack import Stack
 from tests.conftest import discard, watched
+from tests.doctor import assert_healthy, first_broken, walk
 from tests.tls_client import Crowd, ask, names, shown, trusting, wait_for_another
 
 FILES = "compose.yaml:compose/tls.yaml:compose/acme.yaml:tests/acme/compose.yaml"
@@ -262,3 +264,30 @@ def test_a_name_that_is_not_ours_to_prove(stack: Stack) -> None:
     assert "gave no certificate for nowhere.example" in said
     assert re.search(r"^certificate: \| .*nowhere\.example", said, re.MULTILINE), said
     assert shown(stack, HOST) == before
+
+
+def test_the_doctor_says_that_no_certificate_comes_and_why(stack: Stack) -> None:
+    """An advice while nginx has a good one; broken when visitors see the self-signed one."""
+    address = "https://nowhere.example/directory"
+    other = Stack(stack.directory, stack.project, {**stack.variables, "SITE_ACME_URL": address})
+    renewal = ("up", "--detach", "--no-deps", "--no-build", "renewal")
+
+    def found() -> Finding | None:
+        return next((item for item in walk(stack) if item.cause == "certificate-not-issued"), None)
+
+    other.compose(*renewal)
+    try:
+        advised = stack.wait("the doctor says so", found, 60, "renewal")
+        assert advised.verdict is Verdict.OK
+        assert f"{address} gave no certificate for {HOST}" in advised.evidence[0]
+        assert "nowhere.example" in advised.summary
+        before = shown(stack, HOST)
+        stack.run("renewal", "bash", "/certificate/certificate.sh", "prepare")  # without "acme"
+        wait_for_another(stack, before, HOST)
+        broken = first_broken(walk(stack))
+        assert (broken.hop, broken.cause) == ("tls", "certificate-not-issued")
+    finally:
+        before = shown(stack, HOST)
+        stack.compose(*renewal)
+        wait_for_another(stack, before, HOST)
+    assert_healthy(stack)

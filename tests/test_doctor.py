@@ -182,6 +182,12 @@ def test_a_fault_is_named_and_gone_when_mended(
     ("cause", "service", "break_it", "mend_it"),
     [
         # The same cause at another place.
+        (
+            "static-stale",
+            "init",
+            f"cp /srv/static/admin/css/forms.*.css.br $(echo {CSS}).br",
+            "python3 /uwsgi/init.py",
+        ),
         ("media-not-writable", "app", "chmod 500 /srv/media/tmp", "chmod 2750 /srv/media/tmp"),
         (
             "media-not-writable",

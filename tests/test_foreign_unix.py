@@ -67,6 +67,12 @@ def give_up(stranger: Stranger) -> requests.Response:
     return stranger.ask("/slow/?s=1", timeout=0.3)
 
 
+def same_cookie(stranger: Stranger) -> requests.Response | None:
+    """Two people ask for the form to log in, and both are the same person for Django."""
+    first, second = (stranger.ask("/admin/login/") for _ in range(2))
+    return second if first.headers.get("Set-Cookie") == second.headers.get("Set-Cookie") else None
+
+
 def announce(length: int) -> Callable[[Stranger], requests.Response]:
     """Announce a body of a length, and send none of it: nginx decides by the header alone."""
 
@@ -177,6 +183,28 @@ FAULTS = {
             status=200,
             log=("web", r'\[warn\].* conflicting server name "localhost" on 0.0.0.0:80, ignored'),
         ),
+    ],
+    "another visitor's cookie": [
+        Fault(
+            "cookies-cached",
+            "cookies-cached",
+            (
+                (
+                    CONF,
+                    "server {\n",
+                    f"uwsgi_cache_path /tmp/cache keys_zone=shop:1m;\nserver {{\n{line}\n",
+                ),
+            ),
+            again=("web",),
+            status=200,
+            ask=same_cookie,
+        )
+        for line in (
+            "uwsgi_cache shop; uwsgi_cache_key $host$request_uri; uwsgi_cache_valid 200 1m;"
+            " uwsgi_ignore_headers Cache-Control Expires Set-Cookie;",
+            "uwsgi_cache shop; uwsgi_cache_key $host$request_uri; uwsgi_cache_valid 200 1m;"
+            " uwsgi_ignore_headers Cache-Control Expires Set-Cookie Vary; uwsgi_hide_header X-Any;",
+        )
     ],
     "a redirect for ever": [
         Fault(
@@ -907,6 +935,26 @@ def test_a_corrected_file_that_nginx_never_sees(
         patient.again("web", recreate=True)
     patient.wait_until_healthy()
     assert_healthy(patient)
+
+
+def test_a_cache_that_tells_visitors_apart_is_no_fault(patient: Stranger) -> None:
+    keep = "uwsgi_cache shop; uwsgi_cache_key $host$request_uri; uwsgi_cache_valid 200 1m;"
+    patient.edit(CONF, "server {\n", "uwsgi_cache_path /tmp/cache keys_zone=shop:1m;\nserver {\n")
+    try:
+        for line in (
+            keep,  # nginx by itself keeps nothing with Set-Cookie
+            f"{keep} uwsgi_ignore_headers Expires;",
+            f"{keep} uwsgi_ignore_headers Set-Cookie; uwsgi_no_cache $http_cookie; uwsgi_cache_bypass $http_cookie;",
+            f"{keep} uwsgi_ignore_headers Set-Cookie; uwsgi_hide_header Set-Cookie;",
+        ):
+            patient.edit(CONF, "server {\n", f"server {{ {line}\n")
+            patient.again("web")
+            patient.wait_until_healthy()
+            patient.edit(CONF, f"server {{ {line}\n", "server {\n")
+    finally:
+        patient.restore()
+        patient.again("web")
+    patient.wait_until_healthy()
 
 
 def test_an_image_that_nobody_started(patient: Stranger) -> None:

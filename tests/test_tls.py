@@ -19,8 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from playwright.sync_api import Browser, Error, Page, expect
 
+from hops.finding import Verdict
 from hops.stack import PROJECT_LABEL, Output, Stack
 from tests.conftest import started, watched
+from tests.doctor import assert_healthy, first_broken, walk
 from tests.people import PASSWORD, create_user
 from tests.tls_client import HOSTS, Crowd, ask, connect, names, shown, trusting, wait_for_another
 
@@ -728,3 +730,36 @@ def test_the_health_check_sees_a_port_on_which_nobody_speaks_tls(stack: Stack) -
     assert stack.exec("nginx", *wrong).code == 1
     nobody = [part.replace("8443 400", "8444 400") for part in check]
     assert stack.exec("nginx", *nobody).code == 1
+
+
+# -- the doctor
+
+
+def test_the_doctor_names_a_certificate_that_was_refused(
+    stack: Stack, authority: trustme.CA
+) -> None:
+    """While the site goes on with the one it has, and when it was not started at all."""
+    place = stack.variables["SITE_TLS_CERTIFICATE"]
+    paths = [Path(stack.variables[f"SITE_TLS_{name}"]) for name in ("CERTIFICATE", "KEY")]
+    good = {path: path.read_bytes() for path in paths}
+    up = ("up", "--detach", "--no-build", "nginx")
+    said = f"SITE_TLS_CERTIFICATE is wrong: the certificate in {place} is not for"
+    try:
+        write(Path(place).parent, authority.issue_cert("other.example"))
+        assert stack.compose(*up, check=False).returncode == 1
+        [found] = [item for item in walk(stack) if item.cause == "certificate-job-failed"]
+        assert found.verdict is Verdict.OK
+        assert said in found.evidence[0]
+        stack.compose("rm", "--stop", "--force", "nginx")
+        assert stack.compose(*up, check=False).returncode == 1
+        findings = walk(stack)
+        found = first_broken(findings)
+        assert (found.hop, found.cause) == ("tls", "certificate-job-failed")
+        assert said in found.summary
+        assert findings[0].verdict is Verdict.BLOCKED
+        assert "certificate" in findings[0].summary
+    finally:
+        for path, content in good.items():
+            path.write_bytes(content)
+        stack.up("--no-build")
+    assert_healthy(stack)
