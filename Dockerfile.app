@@ -86,6 +86,7 @@ RUN groupadd --gid "$SITE_GID" site; \
     install --directory --owner=app --group=site --mode=700 /srv/data
 # UTF-8 for file names, so that uploads like café.txt work however Python is started.
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 LANG=C.UTF-8
+COPY --chmod=755 log/log-relay /usr/local/bin/
 COPY --from=venv /venv /venv
 COPY --from=site /uwsgi /uwsgi
 COPY --from=site /collected /collected
@@ -94,4 +95,4 @@ COPY --from=site /app /app
 RUN uwsgi --version
 WORKDIR /app
 USER $APP_UID:$SITE_GID
-CMD ["uwsgi", "--ini", "/uwsgi/mysite.ini"]
+CMD ["log-relay", "uwsgi", "--ini", "/uwsgi/mysite.ini"]

@@ -93,4 +93,4 @@ CONF
 fi
 
 # A stop or a reload waits for the slowest answer, then a little for its client.
-exec nginx -g "daemon off; worker_shutdown_timeout $((SITE_REQUEST_TIMEOUT + 30))s;"
+exec log-relay nginx -g "daemon off; worker_shutdown_timeout $((SITE_REQUEST_TIMEOUT + 30))s;"

@@ -291,15 +291,21 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was broken on purpose, and what came of it."""
+    passed = terminalreporter.getreports("passed")
+    seen = [dict(report.user_properties) for report in passed if report.when == "call"]
+    if killed := [properties["killed"] for properties in seen if "killed" in properties]:
+        terminalreporter.section("killed: requests, failed of them, seconds until healthy")
+        for name, sent, failed, seconds in killed:
+            terminalreporter.write_line(f"{name:<40} {sent:>6} {failed:>6} {seconds:>6} s")
+    show_faults(terminalreporter, [properties for properties in seen if "cause" in properties])
+
+
+def show_faults(terminalreporter: pytest.TerminalReporter, faults: list[dict[str, Any]]) -> None:
     """Show which failures were injected, what the doctor called each, and how long that took."""
-    rows = []
-    for report in terminalreporter.getreports("passed"):
-        seen = dict(report.user_properties)
-        if report.when == "call" and "cause" in seen:
-            row = (seen["hop"], seen["cause"], seen["seconds"], seen.get("entry", ""))
-            rows.append(row)
-    if not rows:
+    if not faults:
         return
+    rows = [(f["hop"], f["cause"], f["seconds"], f.get("entry", "")) for f in faults]
     terminalreporter.section(
         "failures injected and named: hop, cause, seconds, what people know it as"
     )

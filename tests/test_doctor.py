@@ -19,12 +19,12 @@ from hops.stack import Stack
 from tests.conftest import ROOT, discard, started
 from tests.doctor import assert_healthy, first_broken, wait_for, wait_until_healthy, walk
 from tests.people import create_user, log_in, png, upload
+from tests.workers import WORKERS
 
 # The socket of the app, a style sheet that every Django has, and a picture.
 SOCKET = "/run/uwsgi/mysite.sock"
 CSS = "/srv/static/admin/css/base.*.css"
 PICTURE = "/srv/media/public/images/picture.png"
-WORKERS = "$(cat /proc/1/task/1/children)"
 
 
 class Fault(NamedTuple):

