@@ -87,11 +87,10 @@ def kill_engine(stack: StackElsewhere) -> None:
     """Nobody reads the containers' logs for a while; then the engine is started again."""
     stack.private.kill()
     visitor = requests.Session()
-    for _ in range(
-        800
-    ):  # nginx writes two lines for each, Django one: far more than pipes can take
-        for path in ("/static/none", "/none"):
-            assert visitor.get(stack.url + path, timeout=10).status_code == 404
+    for _ in range(200):  # nginx and Django log the address: far more than pipes can take
+        for path in ("/static/", "/"):
+            answer = visitor.get(stack.url + path + "x" * 7_000, timeout=10)
+            assert answer.status_code == 404
     stack.private.start()
 
 
