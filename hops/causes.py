@@ -565,6 +565,13 @@ UWSGI = {
         "A page took longer than uwsgi_read_timeout: {error}",
         "make it faster, or move its work to a background job; only then raise the limit",
     ),
+    "overloaded": Cause(
+        "uwsgi",
+        "503 while everything runs, and only when many visitors come",
+        "The workers were so busy that {count} requests in 15 minutes were refused with 503.",
+        "make the slowest pages faster or let them be cached (Cache-Control: public), then give it more"
+        " SITE_WORKERS and processors",
+    ),
     "healthcheck-wrong": Cause(
         "uwsgi",
         "the container is unhealthy, though the site works",

@@ -43,6 +43,7 @@ SIGNS = (
     Sign("worker-crashed", "app", UWSGI + r"!!! uWSGI process \d+ got Segmentation Fault"),
     Sign("worker-crashed", "app", UWSGI + r"DAMN ! worker \d+ \(pid: \d+\) died(?:, killed by signal (?!9 )\d+)? :\("),
     Sign("worker-killed", "app", UWSGI + r"DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9"),
+    Sign("overloaded", "app", r'^\{"hop": "uwsgi", .*"message": "refused a request', True),
     Sign("uwsgi-post-limit", "app", UWSGI + r"Invalid \(too big\) CONTENT_LENGTH"),
     # 21573 is "ET" of "GET": HTTP that somebody sent to the socket, which harms nobody else.
     Sign("request-block-too-big", "app", UWSGI + r"invalid request block size: (?!21573 )\d+"),

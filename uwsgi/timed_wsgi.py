@@ -1,18 +1,29 @@
 """
-The site, with a limit on the time of each request, and a Date on each answer.
+The site, with limits on the time that each request takes and waits, and a Date on each answer.
 
 uWSGI's own "harakiri" is no limit: it starts again with every 64 KB of a request's body
 (core/reader.c, inc_harakiri), so that a few large POSTs to a slow page would hold all workers for
 minutes. The limit that a worker sets for itself is not moved.
 https://uwsgi-docs.readthedocs.io/en/latest/PythonModule.html#uwsgi.set_user_harakiri
 
+While all workers are busy, requests wait in the queue of the socket. In a rush that goes on, each of
+them would be answered after a minute, to somebody who has left. So nobody works for those who left,
+and once the queue has been long for a while, only who came just now is let in; the others get 503
+at once. This is "controlled delay": https://queue.acm.org/detail.cfm?id=2839461
+
 The Date is for pages that nginx keeps (nginx/cache.conf): from it a browser knows how old they are.
 nginx has no Age header, and would otherwise write the time at which it sends them.
 """
 
+import json
+import mmap
 import os
+import select
+import sys
+import time
 from email.utils import formatdate
 
+import forks  # noqa: F401 (it only has to be loaded)
 from mysite.wsgi import application as site
 
 import uwsgi  # made by uWSGI, when it runs us
@@ -20,12 +31,51 @@ import uwsgi  # made by uWSGI, when it runs us
 # nginx answers the client with 504 at the limit (nginx/entrypoint.sh); the worker ends after that.
 SECONDS = int(os.environ["SITE_REQUEST_TIMEOUT"]) + 2
 
+SHORT, LONG = 0.1, 2  # seconds in the queue
+# Seconds for which the queue may be long: a slow page in each worker is no rush.
+PATIENCE = SECONDS / 3
+
+# When the queue was short last; in memory that all workers share, since this runs before the fork.
+last_short = memoryview(mmap.mmap(-1, 8)).cast("d")
+last_short[0] = time.time()
+
 
 def application(environ, start_response):
     """Answer a request; the worker ends when that takes too long. PEP 3333."""
+    now = time.time()
+    waited = now - float(environ.get("QUEUED_AT", now))  # nginx/uwsgi_params
+    if waited < SHORT:
+        last_short[0] = now
+    elif waited > LONG:
+        if client_has_left():
+            start_response("499 Client Closed Request", [])
+            return []
+        if now - last_short[0] > PATIENCE:
+            return refuse(environ, start_response, waited)
+    uwsgi.set_user_harakiri(SECONDS)  # uWSGI forgets it when the request is done
 
     def start_dated_response(status, headers, *exc_info):
         return start_response(status, [("Date", formatdate(usegmt=True)), *headers], *exc_info)
 
-    uwsgi.set_user_harakiri(SECONDS)  # uWSGI forgets it when the request is done
     return site(environ, start_dated_response)
+
+
+def client_has_left():
+    """Return whether nginx has hung up, as it does when its client has."""
+    connection = select.poll()
+    connection.register(uwsgi.connection_fd(), select.POLLRDHUP)
+    return bool(connection.poll(0))
+
+
+def refuse(environ, start_response, waited):
+    """Answer 503 with the page that nginx has for it (nginx/errors.conf)."""
+    line = {
+        "hop": "uwsgi",
+        "level": "WARNING",
+        "message": f"refused a request: the workers have been too busy for {PATIENCE:.0f} s",
+        "waited": round(waited, 1),
+        "request_id": environ.get("HTTP_X_REQUEST_ID"),
+    }
+    print(json.dumps(line), file=sys.stderr)
+    start_response("503 Service Unavailable", [("X-Accel-Redirect", "/.busy")])
+    return []

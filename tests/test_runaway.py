@@ -1,0 +1,101 @@
+"""A page that runs away is ended, and nobody else notices; nor of clients that take their time."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from hops.stack import Stack
+from tests import doctor
+from tests.conftest import ROOT, started
+from tests.load import Load
+from tests.people import create_user, log_in
+from tests.workers import WORKERS
+
+TIMEOUT = 6
+
+
+@pytest.fixture(scope="module")
+def bad_site(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
+    overlays = "compose.yaml:tests/runaway/compose.yaml"
+    stack = make_stack(ROOT, COMPOSE_FILE=overlays, SITE_REQUEST_TIMEOUT=str(TIMEOUT))
+    with started(stack, pytestconfig):
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def admin(bad_site: Stack) -> requests.Session:
+    create_user(bad_site, "admin")
+    return log_in(bad_site, "admin")
+
+
+def workers(stack: Stack) -> set[str]:
+    return set(stack.run("app", "bash", "-c", f"echo {WORKERS}").split())
+
+
+def fetch(address: str) -> tuple[int, int]:
+    """Return the status of an answer, and how many bytes of it came."""
+    with requests.get(address, stream=True, timeout=60) as answer:
+        return answer.status_code, sum(len(part) for part in answer.iter_content(2**20))
+
+
+@pytest.mark.parametrize("page", ["endless", "leak", "fork", "huge"])
+def test_a_page_that_runs_away_harms_nobody_else(
+    bad_site: Stack, admin: requests.Session, page: str
+) -> None:
+    before, began = workers(bad_site), bad_site.container("app").attrs["State"]["StartedAt"]
+
+    def one_is_replaced() -> bool:
+        now = workers(bad_site)
+        return len(now) == len(before) and len(now - before) == 1
+
+    with Load(bad_site, admin) as load:
+        status, size = fetch(f"{bad_site.url}/bad/{page}")
+        bad_site.wait("its worker is replaced", one_is_replaced, 30, "app")
+    # An answer that has begun is cut off. (Only its length would tell the client so: to nginx, the
+    # end of a uwsgi answer is the end of the connection.)
+    assert status in (502, 504) or (page == "huge" and size < 10 * 2**30)
+    assert load.failed() == []
+    assert bad_site.container("app").attrs["State"]["StartedAt"] == began
+
+
+def test_slow_clients_hold_no_worker(bad_site: Stack, admin: requests.Session) -> None:
+    """Twenty that do not read 4 MB, twenty that send a little of a body, and four workers."""
+    host, port = bad_site.url.removeprefix("http://").split(":")
+    head = f"HTTP/1.1\r\nHost: {host}:{port}\r\n"
+    asks = [f"GET /bad/big {head}\r\n", f"POST / {head}Content-Length: 1000000\r\n\r\nbegin"]
+    clients = [socket.create_connection((host, int(port))) for _ in range(40)]
+    try:
+        with Load(bad_site, admin) as load:
+            for number, client in enumerate(clients):
+                client.sendall(asks[number % 2].encode())
+            many = len(load.sent) + 100
+            bad_site.wait("others were answered", lambda: len(load.sent) > many, 60)
+        assert load.failed() == []
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_in_a_rush_that_lasts_who_comes_last_is_refused(bad_site: Stack) -> None:
+    """Many times what the workers can do: some get their page, the others a 503; nobody a 504."""
+    statuses: list[int] = []
+    end = time.monotonic() + 15
+
+    def visit(_: int) -> None:
+        while time.monotonic() < end:
+            answer = requests.get(f"{bad_site.url}/bad/slow", timeout=30)
+            statuses.append(answer.status_code)
+            if answer.status_code == 503:
+                assert "Back in a moment" in answer.text
+                time.sleep(int(answer.headers["Retry-After"]) / 5)
+
+    # Four workers answer eight in a second. Sixty visitors would each wait for more than the timeout.
+    with ThreadPoolExecutor(60) as visitors:
+        list(visitors.map(visit, range(60)))
+    assert {*statuses} == {200, 503}
+    assert requests.get(f"{bad_site.url}/bad/slow", timeout=10).status_code == 200
+    assert "overloaded" in [finding.cause for finding in doctor.walk(bad_site)]
