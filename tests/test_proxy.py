@@ -1,25 +1,59 @@
 """Behind another proxy: who the client is, and who may say so."""
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+import trustme
+from requests.adapters import HTTPAdapter
 
 from hops.stack import PROJECT_LABEL, Stack
 from tests.conftest import started
+from tests.people import PASSWORD, arrived, create_user
 
 VISITOR = "203.0.113.7"
 
 
 @pytest.fixture(scope="module")
-def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
-    """`stack`, for the tests of this file: behind a proxy on this machine, which does the TLS."""
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the certificate that a proxy shows, and the root that signed it."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    folder = tmp_path_factory.mktemp("proxy")
+    folder.chmod(0o755)
+    authority.cert_pem.write_to_path(str(folder / "root.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "certificate.pem"))
+    certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
+    (folder / "key.pem").chmod(0o644)  # Caddy runs as a user of its own
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared_stack(
+    make_stack: Callable[..., Stack],
+    free_port: Callable[[], int],
+    certificate: Path,
+    pytestconfig: pytest.Config,
+) -> Iterator[Stack]:
+    """`stack`, for the tests of this file: behind a proxy on this machine, Caddy, which does the TLS."""
+    port = str(free_port())
     stack = make_stack(
-        SITE_URL="https://site.example", SITE_TRUSTED_PROXIES="host,198.51.100.0/24,2001:db8::/32"
+        COMPOSE_FILE="compose.yaml:tests/proxy/compose.yaml",
+        SITE_URL=f"https://site.example,https://localhost:{port}",
+        SITE_TRUSTED_PROXIES="host,198.51.100.0/24,2001:db8::/32",
+        PROXY_PORT=port,
+        PROXY_CERTIFICATE=str(certificate),
     )
-    with started(stack, pytestconfig):
-        yield stack
+    try:
+        stack.compose("build", "proxy", timeout=600)
+        with started(stack, pytestconfig):
+            yield stack
+    finally:
+        stack.engine.images.remove(f"{stack.project}-proxy", noprune=True)
 
 
 def client(stack: Stack, **headers: str) -> str:
@@ -101,3 +135,133 @@ def test_nobody_is_believed_unless_named(new_stack: Callable[..., Stack]) -> Non
     stack = new_stack(SITE_URL="https://site.example")
     assert client(stack, X_Forwarded_For=VISITOR) == gateway(stack)
     assert "real_ip" not in stack.run("nginx", "nginx", "-T")
+
+
+# -- a real proxy: Caddy, with TLS
+
+# What a visitor could write to look like somebody else. Caddy knows the first three, and says them
+# itself; it passes on the others.
+FORGED = {
+    "X-Forwarded-For": VISITOR,
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "1",
+    "X-Forwarded-SSL": "off",
+    "X-Real-IP": VISITOR,
+    "X-Request-ID": "forged",
+    "Forwarded": f"for={VISITOR};host=evil.example;proto=http",
+    "CF-Connecting-IP": VISITOR,
+    "Remote-User": "admin",
+}
+
+
+class From(HTTPAdapter):
+    """Connections that come from one address of this machine: all of 127.0.0.0/8 is its own."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, source_address=(self.address, 0), **options)
+
+
+@pytest.fixture
+def visitor(certificate: Path) -> Callable[[str], requests.Session]:
+    """Return a function that makes a visitor of the proxy, who has an address and trusts its root."""
+
+    def make(address: str) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # no bundle of certificates but this one
+        session.verify = str(certificate / "root.pem")
+        session.mount("https://", From(address))
+        return session
+
+    return make
+
+
+def public_url(stack: Stack) -> str:
+    return f"https://localhost:{stack.variables['PROXY_PORT']}"
+
+
+def try_to_log_in(stack: Stack, person: requests.Session, **fields: str) -> requests.Response:
+    """Fill in the admin's form as a browser does, follow no redirect."""
+    site = public_url(stack)
+    page = person.get(f"{site}/admin/login/", timeout=10).text
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert token, page
+    return person.post(
+        f"{site}/admin/login/?next=/admin/",
+        data={"csrfmiddlewaretoken": token[1], **fields},
+        headers={"Origin": site, "Referer": f"{site}/admin/login/"},
+        allow_redirects=False,
+        timeout=10,
+    )
+
+
+@pytest.mark.parametrize("headers", [{}, FORGED], ids=["honest", "forged"])
+def test_through_caddy_all_is_as_the_visitor_sees_it(
+    stack: Stack, visitor: Callable[[str], requests.Session], headers: dict[str, str]
+) -> None:
+    answer = visitor("127.0.0.7").get(f"{public_url(stack)}/", headers=headers, timeout=10)
+    seen = arrived(answer.text)
+    assert seen.pop("request id") == answer.headers["X-Request-ID"] != "forged"
+    assert seen == {
+        "scheme": "https",
+        "host": f"localhost:{stack.variables['PROXY_PORT']}",
+        "port": stack.variables["PROXY_PORT"],
+        "client": "127.0.0.7",
+    }
+    assert stack.log_entry("nginx", answer.headers["X-Request-ID"])["client"] == "127.0.0.7"
+
+
+def test_through_caddy_one_can_log_in(
+    stack: Stack, visitor: Callable[[str], requests.Session]
+) -> None:
+    create_user(stack, "visitor")
+    person = visitor("127.0.0.7")
+    answer = try_to_log_in(stack, person, username="visitor", password=PASSWORD)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+    assert {cookie.name: cookie.secure for cookie in person.cookies} == {
+        "csrftoken": True,
+        "sessionid": True,
+    }
+    assert "Site administration" in person.get(f"{public_url(stack)}/admin/", timeout=10).text
+
+
+def test_through_caddy_another_origin_may_not(
+    stack: Stack, visitor: Callable[[str], requests.Session]
+) -> None:
+    """Nor our own host over plain HTTP, which is what Django would take itself for without SITE_URL."""
+    person = visitor("127.0.0.7")
+    site = public_url(stack)
+    person.get(f"{site}/admin/login/", timeout=10)
+    for origin in ("https://evil.example", site.replace("https", "http")):
+        answer = person.post(
+            f"{site}/admin/login/",
+            data={"csrfmiddlewaretoken": person.cookies["csrftoken"]},
+            headers={"Origin": origin, "X-Forwarded-Proto": "http"},
+            timeout=10,
+        )
+        assert answer.status_code == 403
+
+
+def test_through_caddy_each_visitor_has_a_limit_of_their_own(
+    stack: Stack, visitor: Callable[[str], requests.Session]
+) -> None:
+    """Not one for the proxy, and not a new one for each address that somebody makes up."""
+    guesser = visitor("127.0.0.8")
+    statuses = []
+    for number in range(40):
+        answer = guesser.post(
+            f"{public_url(stack)}/admin/login/",
+            headers={"X-Forwarded-For": f"203.0.113.{number}"},
+            timeout=10,
+        )
+        statuses.append(answer.status_code)
+    assert statuses[0] == 403
+    assert statuses[-1] == 429
+    assert (
+        visitor("127.0.0.9").post(f"{public_url(stack)}/admin/login/", timeout=10).status_code
+        == 403
+    )
