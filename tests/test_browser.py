@@ -44,6 +44,14 @@ def test_the_landing_page_looks_as_it_should(stack: Stack, page: Page, tmp_path:
     expect(page.locator("#arrived")).to_contain_text(f"localhost:{stack.variables['SITE_PORT']}")
 
 
+def test_an_error_page_of_nginx_looks_as_it_should(stack: Stack, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{stack.url}/static/nothing-here")
+    expect(page.get_by_role("heading", name="There is nothing at this address")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).display") == "grid"
+    page.close()
+
+
 def test_a_second_visit_asks_for_the_page_only(stack: Stack, page: Page) -> None:
     """The rest has a hash in its name, and came as brotli: bytes that only a browser unpacks here."""
     with page.expect_response(re.compile(r"/static/welcome/landing\.\w{12}\.css$")) as style:

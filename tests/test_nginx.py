@@ -42,6 +42,18 @@ def test_its_error_page_is_friendly_and_names_the_request(stack: Stack, path: st
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_its_error_page_lets_nothing_in(stack: Stack) -> None:
+    """Its own style alone, by a nonce that nobody can know beforehand; also where the host is not ours."""
+    for host in ("localhost", "evil.example"):
+        answer = requests.get(f"{stack.url}/static/nope.css", headers={"Host": host}, timeout=5)
+        nonce = answer.headers["X-Request-ID"]
+        assert f'<style nonce="{nonce}">' in answer.text
+        policy = answer.headers["Content-Security-Policy"].split("; ")
+        assert {"default-src 'none'", f"style-src 'nonce-{nonce}'"} <= set(policy)
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_a_header_that_is_too_long_gets_the_same_page(stack: Stack) -> None:
     answer = requests.get(stack.url, headers={"Cookie": "x" * 9_000}, timeout=5)
     assert answer.status_code == 400
