@@ -31,11 +31,13 @@ EXPECTED = {
     "scripts/down": r"Stopping the stack . done",
 }
 
-# The suite itself, which is what runs this test; what needs the package index to do anything; and what
-# needs compose/acme.yaml (tests/test_acme.py).
+# The suite itself, which is what runs this test; what takes minutes (tests/test_audit.py has its cheap
+# part); what needs the package index to do anything; and what needs compose/acme.yaml
+# (tests/test_acme.py).
 NOT_HERE = {
     "scripts/test",
     "scripts/test tests/test_socket.py",
+    "scripts/audit",
     "scripts/lock",
     "docker compose logs renewal",
 }

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from playwright.sync_api import Browser, Error, Page, expect
 
+from audit.result import unanswered
+from audit.tools import gixy
 from hops.finding import Verdict
 from hops.stack import PROJECT_LABEL, Output, Stack
 from tests.conftest import started, watched
@@ -277,6 +279,11 @@ def test_http3_is_off_unasked(plain_settings: Stack) -> None:
         "8443/tcp",
         "8080/tcp",
     }
+
+
+def test_gixy_finds_nothing_without_an_answer(stack: Stack) -> None:
+    """A static analyser of nginx's configuration; with HTTP/3, scripts/audit has it look."""
+    assert unanswered("gixy", [gixy(stack)]) == []
 
 
 # -- pages that nginx keeps (the rest: test_cache.py)
