@@ -42,6 +42,18 @@ def test_its_error_page_is_friendly_and_names_the_request(stack: Stack, path: st
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/admin/login/", "/no", "/static/no", "/static/welcome/landing.css", "/robots.txt"],
+)
+def test_no_header_comes_twice(stack: Stack, path: str) -> None:
+    """One of nginx and Django says it, not both. (``Vary`` is a list, of which each says a part.)"""
+    answer = requests.get(stack.url + path, timeout=5)
+    names = [name for name in answer.raw.headers if name != "Vary"]
+    assert len(answer.raw.headers.getlist("Server")) == 1
+    assert [name for name in names if len(answer.raw.headers.getlist(name)) > 1] == []
+
+
 def test_its_error_page_lets_nothing_in(stack: Stack) -> None:
     """Its own style alone, by a nonce that nobody can know beforehand; also where the host is not ours."""
     for host in ("localhost", "evil.example"):
