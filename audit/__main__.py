@@ -47,11 +47,16 @@ def audit(names: list[str], into_document: bool) -> int:
                     result = results[name][variant] = SECTIONS[name].run(stack)
                     took = f"{time.monotonic() - started:.0f} s"
                     say(f"{name:<11} {variant:<5}  {result.tool}: {result.grade} ({took})")
+                    widths = [max(map(len, column)) for column in zip(*result.table, strict=True)]
                     for row in result.table:
-                        say("    " + "  ".join(f"{cell:<24}" for cell in row).rstrip())
-                except (CouldNotRun, StackError) as error:
+                        cells = (
+                            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+                        )
+                        say(f"    {'  '.join(cells)}".rstrip())
+                except (CouldNotRun, StackError, LookupError) as error:
                     failed.add(name)
-                    say(f"{name:<11} {variant:<5}  COULD NOT RUN: {error}")
+                    lacks = "its output lacks " if isinstance(error, LookupError) else ""
+                    say(f"{name:<11} {variant:<5}  COULD NOT RUN: {lacks}{error}")
     open_points = 0
     for name in (name for name in names if name not in failed):
         lines = unanswered(name, list(results[name].values()))
@@ -63,7 +68,7 @@ def audit(names: list[str], into_document: bool) -> int:
     if failed:
         say(f"\nCould not run: {', '.join(sorted(failed))}.")
         return 2
-    say(f"\n{open_points or 'No'} findings without an answer in audit/answers.toml.")
+    say(f"\nFindings without an answer in audit/answers.toml: {open_points or 'none'}.")
     return 1 if open_points else 0
 
 
