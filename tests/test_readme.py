@@ -39,6 +39,7 @@ NOT_HERE = {
     "scripts/test tests/test_socket.py",
     "scripts/audit",
     "scripts/lock",
+    "scripts/install-service",
     "docker compose logs renewal",
 }
 

@@ -581,6 +581,83 @@ def test_a_distribution_we_do_not_know(
     )
 
 
+# -- scripts/install-service
+
+
+@pytest.fixture
+def systemd(terminal: Terminal, tmp_path: Path) -> tuple[str, ...]:
+    """The view of a machine whose systemd has no services of ours; ``systemctl`` only takes notes."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze here: install Debian's package systemd")
+    (tmp_path / "units").mkdir()
+    terminal.fake("systemctl", f'echo "$*" >>{tmp_path}/systemctl.log')
+    port = terminal.environment.pop("SITE_PORT")
+    terminal.edit(".env", f"SITE_PORT={port}")
+    return other_view({"/etc/systemd/system": tmp_path / "units"})
+
+
+@other_machine
+def test_a_service_of_the_machine(
+    terminal: Terminal, systemd: tuple[str, ...], tmp_path: Path
+) -> None:
+    """systemd's own checker accepts it, and the commands that it would run start and stop the stack."""
+    process = terminal.run(*systemd, "scripts/install-service")
+    assert process.returncode == 0, process.stderr
+    name = terminal.stack.project
+    unit = tmp_path / "units" / f"{name}.service"
+    notes = (tmp_path / "systemctl.log").read_text().splitlines()
+    assert notes == ["daemon-reload", f"enable --quiet --now {name}.service"]
+    verified = terminal.run("systemd-analyze", "verify", unit)
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+    said = dict(re.findall(r"^(WorkingDirectory|ExecStart|ExecStop)=(.*)$", unit.read_text(), re.M))
+    assert said["WorkingDirectory"] == str(terminal.directory)
+    home = {"PATH": "/usr/bin:/bin", "HOME": "/root"}  # systemd hands on no more than that
+
+    def does(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            shlex.split(command),
+            cwd=said["WorkingDirectory"],
+            env=home,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=200,
+        )
+
+    does(said["ExecStart"])
+    assert requests.get(terminal.stack.url, timeout=5).status_code == 200
+    does(said["ExecStop"])
+    assert terminal.stack.container("app").attrs["State"]["ExitCode"] == 0
+
+    assert terminal.run(*systemd, "scripts/install-service", "--uninstall").returncode == 0
+    assert not unit.exists()
+    assert refusal(terminal.run(*systemd, "scripts/install-service", "--uninstall")) == (
+        f'there is no service "{name}" here, so nothing was taken away.'
+    )
+
+
+@other_machine
+def test_a_service_that_cannot_be(
+    terminal: Terminal, systemd: tuple[str, ...], tmp_path: Path
+) -> None:
+    def refused() -> str:
+        return refusal(terminal.run(*systemd, "scripts/install-service"))
+
+    terminal.environment["SITE_PORT"] = "9000"
+    assert refused().startswith("the environment has SITE_PORT, which a service would not see")
+    del terminal.environment["SITE_PORT"]
+    terminal.fake("systemd-analyze", "echo 'x.service: Unknown key'")
+    assert refused().endswith("so nothing was changed: x.service: Unknown key")
+    terminal.edit(".env", "SITE_PORT=none")
+    assert refused().startswith("compose.yaml does not work with these settings: ")
+    assert list((tmp_path / "units").iterdir()) == []
+    terminal.uninstall("systemctl")
+    assert refused() == (
+        "this machine has no systemd: let whatever starts its services run scripts/up at boot."
+    )
+
+
 # -- the harness's own tools
 
 
