@@ -76,7 +76,9 @@ def parse(directive: Directive, text: str, late: bool = False) -> Upstream:
     """Return an address as nginx writes it: ``unix:/path``, ``host:port``, ``[::1]:port``."""
     protocol = PROTOCOLS[directive.name]
     if text.startswith("unix:"):
-        return Upstream(directive, protocol, path=text.removeprefix("unix:").partition(":")[0])
+        # The tutorial, and many after it, write unix:///path: three slashes are one to the kernel.
+        path = re.sub("^/+", "/", text.removeprefix("unix:").partition(":")[0])
+        return Upstream(directive, protocol, path=path)
     address = text.split("/")[0]
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():

@@ -142,6 +142,18 @@ def free_port() -> Callable[[], int]:
     return find
 
 
+@pytest.fixture(scope="session")
+def ladder_ports(free_port: Callable[[], int]) -> Callable[[], str]:
+    """Return a function that finds ten free ports, and gives what their numbers begin with."""
+
+    def find() -> str:
+        while (port := free_port()) % 10:
+            pass
+        return str(port // 10)
+
+    return find
+
+
 @pytest.fixture
 def project_copy(tmp_path: Path) -> Path:
     """What a fresh clone would have, changes not yet committed included, in a folder with a space."""

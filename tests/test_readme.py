@@ -18,6 +18,7 @@ EXPECTED = {
     "scripts/up": r"The site is up: http://localhost:\d+",
     "scripts/doctor": "All 10 hops work",
     "scripts/doctor --project-directory .": "All 10 hops work",
+    "scripts/ladder": "All rungs answered",
     "docker compose exec app python manage.py createsuperuser": "Username",
     "docker compose exec app python manage.py check": "no issues",
     "docker compose ps --all": r"init.*Exited \(0\)",
@@ -55,6 +56,7 @@ def test_no_command_of_the_readme_is_left_out() -> None:
 def test_the_readme_from_top_to_bottom(
     make_stack: Callable[..., Stack],
     project_copy: Path,
+    ladder_ports: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
     pytestconfig: pytest.Config,
 ) -> None:
@@ -63,6 +65,7 @@ def test_the_readme_from_top_to_bottom(
     subprocess.run(["chmod", "--recursive", "go=", project_copy], check=True)
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", stack.project)
     monkeypatch.setenv("SITE_PORT", stack.variables["SITE_PORT"])
+    monkeypatch.setenv("LADDER_PORTS", ladder_ports())
     try:
         for command, expected in EXPECTED.items():
             terminal = pexpect.spawn(
