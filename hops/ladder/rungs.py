@@ -4,6 +4,7 @@ The rungs: what each one is (compose/ladder.yaml says), started and asked.
 They run in a Compose project of their own, which ``scripts/ladder`` names and sets up.
 """
 
+import contextlib
 import http.client
 import os
 import shlex
@@ -16,8 +17,9 @@ from typing import NamedTuple
 
 from hops.stack import Stack, StackError
 
-SECONDS = 12  # for a first answer; Django needs one or two to load
-TIMEOUT = 10  # for any other one
+SECONDS = 60  # for a first answer: uWSGI loads the site before it gives any
+SOON = 5  # seconds, once uWSGI has loaded the site
+TIMEOUT = 10  # for an answer
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,27 @@ def ask(stack: Stack, rung: Rung) -> list[Answer]:
     """
     Return what a rung that was just started answers to all that it is asked.
 
-    Raise ``NotAnswered`` when an answer is not what it should be, also after ``SECONDS``.
+    Raise ``NotAnswered`` when an answer is not what it should be, also ``SOON`` after the site is loaded.
     """
     deadline = time.monotonic() + SECONDS
+    loaded = False
     answers: list[Answer] = []
     for path, expected in rung.answers.items():
         while problem := _problem(rung, path, expected, answers):
+            if not loaded and _loaded(stack, rung):
+                loaded, deadline = True, time.monotonic() + SOON
             if time.monotonic() > deadline or _ended(stack, rung):
                 raise NotAnswered(problem)
             time.sleep(0.1)
     return answers
+
+
+def _loaded(stack: Stack, rung: Rung) -> bool:
+    """Return whether uWSGI, on a rung that has one, has loaded the site and started its workers."""
+    apps = [service for service in rung.services if service == "app" or "uwsgi" in service]
+    with contextlib.suppress(StackError):
+        return all("spawned uWSGI worker" in stack.logs(service) for service in apps)
+    return False
 
 
 def _problem(rung: Rung, path: str, expected: str, answers: list[Answer]) -> str:
