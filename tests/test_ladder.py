@@ -315,6 +315,21 @@ def test_a_broken_rung_is_named(make_ladder: Callable[[Path], Ladder], project_c
     assert ladder.left() == []
 
 
+def test_a_setting_that_makes_no_sense_is_named(
+    make_ladder: Callable[[Path], Ladder], project_copy: Path
+) -> None:
+    """Rung 2 is the first with the site's settings; a rung may be climbed alone."""
+    (project_copy / ".venv").symlink_to(ROOT / ".venv")
+    (project_copy / ".env").write_text("SITE_WORKER=3\n")
+    ladder = make_ladder(project_copy)
+    code, out, err = ladder.run("--rung", "2")
+    assert code == 1
+    assert "Rung 1" not in out
+    assert "init said: init: SITE_WORKER is not a setting; .env.example lists them all." in err
+    assert "scripts/ladder: rung 2 does not answer as it should: service" in err
+    assert ladder.left() == []
+
+
 def test_ctrl_c_leaves_nothing(make_ladder: Callable[[Path], Ladder]) -> None:
     """One rung, in the middle of it; whoever presses Ctrl-C reaches every process of the terminal."""
     ladder = make_ladder(ROOT)

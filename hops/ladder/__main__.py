@@ -80,13 +80,9 @@ def wrap(label: str, text: str) -> str:
 def explain(stack: Stack, rung: Rung, problem: str) -> str:
     """Return, for a rung that failed, what it said, which step was added there, and where to look."""
     lines = []
-    for service in rung.services:
-        try:
-            log = stack.logs(service).splitlines()
-        except StackError:
-            continue
-        if trouble := [line for line in log if re.search(r"error|emerg|failed", line, re.I)]:
-            lines += [wrap(f"{service} said", trouble[-1])]
+    for service in dict.fromkeys(["init", *rung.services]):
+        if words := last_words(stack, service):
+            lines += [wrap(f"{service} said", words)]
     if words := doctor(stack, rung):
         lines += [wrap("The doctor says", words)]
     lines += [
@@ -96,6 +92,17 @@ def explain(stack: Stack, rung: Rung, problem: str) -> str:
         wrap("Where to look", rung.look),
     ]
     return "\n".join(lines)
+
+
+def last_words(stack: Stack, service: str) -> str:
+    """Return the last line with trouble in a service's log, or its last at all when it failed."""
+    try:
+        log = stack.logs(service).splitlines()
+        failed = stack.container(service).attrs["State"]["ExitCode"] != 0
+    except StackError:
+        return ""  # it was not started
+    trouble = log if failed else [line for line in log if re.search("error|emerg|failed", line)]
+    return trouble[-1] if trouble else ""
 
 
 def doctor(stack: Stack, rung: Rung) -> str:
@@ -136,7 +143,9 @@ def main() -> int:
                     answers = climb(stack, rung)
                     made[f"rung-{rung.number}"] = page.story(stack, rung, answers)
                 except (NotAnswered, StackError) as error:
-                    print(explain(stack, rung, str(error)), file=sys.stderr)
+                    # Of Compose's words, the last line says why.
+                    problem = str(error).splitlines()[-1]
+                    print(explain(stack, rung, problem), file=sys.stderr)
                     return 1
             if options.write_docs:
                 print("\nWriting docs/ladder.md:\n")
