@@ -41,7 +41,7 @@ class Identity(NamedTuple):
 
 
 class Process(NamedTuple):
-    """One process; ``name`` is the kernel's, at most 15 characters, ``command`` its command line."""
+    """One process; ``name`` is that of its program, at most 15 characters, ``command`` its command line."""
 
     pid: int
     parent: int
@@ -50,6 +50,16 @@ class Process(NamedTuple):
     command: str
     program: str  # the file that it runs
     directory: str  # where it is
+
+
+def _name(name: str, command: list[str]) -> str:
+    """
+    Return the kernel's name for a process, or "uwsgi" where that is only Python's.
+
+    uWSGI as an extension of Python names itself when it starts, but not after a reload.
+    """
+    script = command[1].rsplit("/", 1)[-1] if len(command) > 1 else ""
+    return script if name.startswith("python") and script in ("uwsgi", "pyuwsgi") else name
 
 
 def parse(text: str) -> list[Process]:
@@ -66,7 +76,7 @@ def parse(text: str) -> list[Process]:
             Process(
                 int(pid),
                 int(fields["PPid"]),
-                fields["Name"].strip(),
+                _name(fields["Name"].strip(), fields["Command"].split()),
                 identity,
                 fields["Command"].strip(),
                 fields["Program"].strip(),

@@ -84,12 +84,6 @@ def test_watching_says_what_changes_and_only_that(stack: Stack) -> None:
         assert watch.wait(timeout=20) == 0
 
 
-def test_no_secret_is_printed(stack: Stack) -> None:
-    secret = stack.run("app", "cat", "/srv/data/secret_key")
-    process = doctor(stack, "--format", "json")
-    assert secret not in process.stdout + process.stderr
-
-
 def test_colour_is_for_terminals_and_for_those_who_want_it(stack: Stack) -> None:
     for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = subprocess.run(

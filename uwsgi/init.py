@@ -7,33 +7,18 @@ neither the site nor nginx is started (compose.yaml).
 
 import filecmp
 import os
-import secrets
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+import secret_key
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError
 from django.db import DatabaseError
+from durable import sync
 
-SECRET_KEY_FILE = Path("/srv/data/secret_key")
 STATIC_VOLUME = Path("/srv/static")
-
-
-def make_secret_key(path: Path) -> None:
-    """Write a new secret key, readable by its owner only, unless there is one."""
-    if path.exists():
-        path.chmod(0o600)
-        return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(50))
-        file.flush()
-        os.fsync(descriptor)
-    Path(temporary).rename(path)
-    print("init: made a new secret key", flush=True)
 
 
 def make_media_directories(media: Path, request_timeout: int) -> None:
@@ -51,6 +36,7 @@ def publish(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.new")
     shutil.copy2(source, temporary)
+    sync(temporary)  # or else a power cut leaves an empty file under a name that browsers keep
     temporary.replace(target)
 
 
@@ -62,6 +48,7 @@ def refresh_static(collected: Path) -> None:
     manifest stays behind: it is for Django, which reads the one in its own image.
     """
     refreshed = 0
+    changed = set()
     for source in collected.rglob("*"):
         target = STATIC_VOLUME / source.relative_to(collected)
         if source.is_dir() or source.name == "staticfiles.json":
@@ -69,17 +56,21 @@ def refresh_static(collected: Path) -> None:
         if not (target.exists() and filecmp.cmp(source, target, shallow=False)):
             publish(source, target)
             refreshed += 1
+            changed.add(target.parent)
         for suffix in (".gz", ".br"):
             # nginx would go on sending the compressed form of an older release.
             if not source.with_name(source.name + suffix).exists():
                 target.with_name(target.name + suffix).unlink(missing_ok=True)
+    for directory in changed:
+        sync(directory)
     print(f"init: {refreshed} static files refreshed", flush=True)
 
 
 def main() -> None:
     """Run the steps in order. Raises what a step raises."""
     os.umask(0o027)
-    make_secret_key(SECRET_KEY_FILE)
+    if secret_key.make():
+        print("init: made a new secret key", flush=True)
 
     # From here on with Django: reading the settings checks the environment.
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")

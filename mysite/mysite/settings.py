@@ -202,8 +202,9 @@ WSGI_APPLICATION = "mysite.wsgi.application"
 
 # Security. https://docs.djangoproject.com/en/6.1/topics/security/
 
-# Made by uwsgi/init.py at the first start. Without it nothing starts.
-SECRET_KEY = (DATA_DIR / "secret_key").read_text().strip()
+# Made by uwsgi/init.py at the first start. Without it nothing starts. After the first line come older
+# keys, which still count until they are forgotten (scripts/rotate-secret-key).
+SECRET_KEY, *SECRET_KEY_FALLBACKS = (DATA_DIR / "secret_key").read_text().split() or [""]
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 CSRF_TRUSTED_ORIGINS = SITE["URL"]

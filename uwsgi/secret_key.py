@@ -1,0 +1,77 @@
+"""
+The secret key, with which Django signs sessions, password resets and messages: one file on the data
+volume, readable by its owner only. Its first line is the key in use; the others are older keys that
+still count (``SECRET_KEY_FALLBACKS``), so that a new key logs nobody out.
+https://docs.djangoproject.com/en/6.1/ref/settings/#secret-key-fallbacks
+
+``secret_key.py rotate`` puts a new key in use and keeps the older ones; ``secret_key.py forget`` drops
+those. The site takes either up when it is loaded again: scripts/rotate-secret-key does both.
+"""
+
+import fcntl
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from durable import sync
+
+FILE = Path("/srv/data/secret_key")
+
+
+def _publish(path: Path, keys: list[str], put: Callable[[str, Path], None]) -> None:
+    """Write ``keys`` beside ``path`` and ``put`` them there: whole or not at all, and for good."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret_key.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write("\n".join(keys))
+        sync(Path(temporary))
+        put(temporary, path)
+        sync(path.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def make(path: Path = FILE) -> bool:
+    """Write a new key unless there is one; return whether this call made it."""
+    if not path.exists():
+        try:
+            # A link, unlike a rename, never replaces: of two that begin at once, one is the first.
+            _publish(path, [secrets.token_urlsafe(50)], os.link)
+            return True
+        except FileExistsError:
+            pass
+    path.chmod(0o600)
+    return False
+
+
+def change(path: Path, new: Callable[[list[str]], list[str]]) -> int:
+    """Replace the keys by what ``new`` makes of them; return how many older ones count now."""
+    directory = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)  # two at once would lose a key
+    try:
+        keys = new(path.read_text().split())
+        _publish(path, keys, os.replace)
+    finally:
+        os.close(directory)
+    return len(keys) - 1
+
+
+def main(command: str) -> None:
+    if command == "rotate":
+        older = change(FILE, lambda keys: [secrets.token_urlsafe(50), *keys])
+        print(f"a new secret key is in place; older ones that still count: {older}")
+    elif command == "forget":
+        change(FILE, lambda keys: keys[:1])
+        print("no older secret key counts any more")
+    else:
+        sys.exit("usage: secret_key.py rotate|forget")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except FileNotFoundError:
+        sys.exit("there is no secret key yet: the first start makes one")
