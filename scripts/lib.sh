@@ -73,3 +73,18 @@ local_ca() {
     fi
     [ ! -r "$bundle" ] || printf '%s' "$bundle"
 }
+
+# find_site: sets $project to the name that Compose has for this stack. Ends the script where there is no
+# engine, or no image yet.
+find_site() {
+    project=$(docker compose config 2>"$STEP_LOG" | sed --quiet 's/^name: //p') && [ -n "$project" ] ||
+        fail "Compose cannot read this project: $(tail --lines=1 "$STEP_LOG")"
+    docker version >/dev/null 2>"$STEP_LOG" ||
+        fail "no Docker engine answers: $(tail --lines=1 "$STEP_LOG")"
+    docker image inspect "$project-app" >/dev/null 2>&1 ||
+        fail "there is no image of this site here: run scripts/up first."
+}
+
+# job PROGRAM ARGUMENT…: runs a program of uwsgi/ in a container of its own, with the site's volumes and as
+# the site's user, whether the site runs or not. stdin and stdout are the program's.
+job() { docker compose run --rm --no-deps --no-TTY init python3 "/uwsgi/$1" "${@:2}"; }

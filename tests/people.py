@@ -1,8 +1,11 @@
-"""What a person does with a browser: read a page, log in, fill in a form, upload a file."""
+"""What a person does with a browser: read a page, log in, fill in a form, upload a file. And a command."""
 
+import os
 import re
 import struct
+import subprocess
 import zlib
+from typing import IO
 
 import requests
 
@@ -31,6 +34,27 @@ def log_in(stack: Stack, name: str) -> requests.Session:
     answer = submit(stack, person, "/admin/login/", {"username": name, "password": PASSWORD})
     assert answer.status_code == 302, answer.text
     return person
+
+
+def is_logged_in(stack: Stack, person: requests.Session) -> bool:
+    """Return whether the admin knows a person."""
+    answer = person.get(f"{stack.url}/admin/", allow_redirects=False, timeout=10)
+    return answer.status_code == 200
+
+
+def command(
+    stack: Stack, *words: str, stdin: int | IO[bytes] = subprocess.DEVNULL
+) -> subprocess.CompletedProcess[str]:
+    """Type a command in the folder of a stack, and return what it did."""
+    return subprocess.run(
+        words,
+        cwd=stack.directory,
+        env={**os.environ, **stack.variables, "COMPOSE_PROJECT_NAME": stack.project},
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
 
 
 def submit(

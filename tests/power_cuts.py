@@ -64,12 +64,18 @@ class Disk:
         os.close(descriptor)
 
     def unplug(self) -> None:
-        """Wait until the engine, too, has let it go."""
-        for _ in range(100):
-            if not subprocess.run(["umount", self.place], capture_output=True).returncode:
-                return
-            time.sleep(0.1)
+        """Wait until nobody has it mounted: the engine, too, lets go of a container's volumes."""
         subprocess.run(["umount", self.place], check=True)
+        deadline = time.monotonic() + 30
+        while self.loop_device():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"somebody still uses {self.image}")
+            time.sleep(0.05)
+
+    def loop_device(self) -> str:
+        """Return the kernel's device for the image; it goes with the last mount."""
+        show = ["losetup", "--noheadings", "--output", "NAME", "--associated", str(self.image)]
+        return subprocess.run(show, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 @dataclass

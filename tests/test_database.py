@@ -47,7 +47,7 @@ def test_twenty_writers_at_once_lose_nothing_and_see_no_lock(
     create_user(stack, "busy")
     tally = Tally()
     with writing(stack, "busy", dict(log_in(stack, "busy").cookies), tally):
-        stack.wait("400 writes", lambda: len(tally.groups) + len(tally.uploads) > 400, 120)
+        stack.wait("200 writes", lambda: len(tally.groups) + len(tally.uploads) > 200, 120)
     check(stack, tally)
     assert (tally.refused, tally.lost, tally.torn, tally.damaged) == (set(), set(), set(), 0)
 

@@ -26,6 +26,7 @@ EXPECTED = {
     "docker compose logs app": "spawned uWSGI worker 4",
     "docker compose logs --no-log-prefix nginx app": '"request_id":"[0-9a-f]{32}"',
     "docker compose logs --follow": '"hop":"nginx"',
+    "scripts/backup": r"Backed up and read back: \d+ files",
     "scripts/rotate-secret-key": "The site works with it",
     "docker compose build --no-cache": "naming to",
     "docker compose restart nginx": r"nginx-1\S*\s+\S*Started",

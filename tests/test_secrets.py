@@ -1,7 +1,6 @@
 """The secret key: made once, changed without a loss, and nowhere but in its file."""
 
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -13,32 +12,14 @@ import requests
 
 from hops.stack import Stack
 from tests.conftest import ROOT, started
-from tests.people import create_user, log_in
+from tests.people import command, create_user, is_logged_in, log_in
 
 KEY = "/srv/data/secret_key"
 SERVICES = ("init", "app", "nginx")
 
 
-def command(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of this project, as a person would, on a stack."""
-    return subprocess.run(
-        words,
-        cwd=ROOT,
-        env={**os.environ, **stack.variables, "COMPOSE_PROJECT_NAME": stack.project},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=150,
-    )
-
-
 def keys(stack: Stack) -> list[str]:
     return stack.run("app", "cat", KEY).split("\n")
-
-
-def is_logged_in(stack: Stack, person: requests.Session) -> bool:
-    answer = person.get(f"{stack.url}/admin/", allow_redirects=False, timeout=10)
-    return answer.status_code == 200
 
 
 def test_twenty_that_start_at_once_make_one_key(stack: Stack) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import restore
 import secret_key
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError
@@ -69,6 +70,8 @@ def refresh_static(collected: Path) -> None:
 def main() -> None:
     """Run the steps in order. Raises what a step raises."""
     os.umask(0o027)
+    if restore.finish():
+        print("init: finished a restore that was interrupted", flush=True)
     if secret_key.make():
         print("init: made a new secret key", flush=True)
 

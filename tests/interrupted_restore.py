@@ -1,0 +1,137 @@
+"""
+Runs inside a container of the app image, on volumes of its own: a restore that is killed at every step.
+
+A step is what Python reports before it touches a file (https://docs.python.org/3/library/audit_events.html);
+the process that restores ends there without a word, as kill -9 ends it. What is left must be the old data,
+untouched, or a swap that the next start carries to its end, wherever that in turn is killed.
+"""
+
+import os
+import shutil
+import sqlite3
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, "/uwsgi")
+import archive  # type: ignore[import-not-found]
+import backup  # type: ignore[import-not-found]
+import restore  # type: ignore[import-not-found]
+
+TOUCHING = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree"}
+NEVER = 10**9
+ARCHIVE = Path("/tmp/archive")
+ROOTS = (archive.DATA, archive.MEDIA)
+
+deadly = None  # at which step this process ends
+
+
+def step(event: str, arguments: tuple[object, ...]) -> None:
+    global deadly
+    if deadly is not None and event in TOUCHING:
+        deadly -= 1
+        if deadly < 0:
+            os._exit(9)
+
+
+sys.addaudithook(step)
+
+
+def make(content: str) -> None:
+    """Let the volumes hold this, and nothing else."""
+    for root in ROOTS:
+        for entry in root.iterdir():
+            if entry.name.startswith(".restore"):
+                continue  # what an earlier one has left must do no harm
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    (archive.DATA / "secret_key").write_text(f"the {content} key")
+    database = sqlite3.connect(archive.DATA / "db.sqlite3")
+    database.execute("CREATE TABLE content (what)")
+    database.execute("INSERT INTO content VALUES (?)", [content])
+    database.commit()
+    database.close()
+    for place in ("public/images", "private", "tmp"):
+        (archive.MEDIA / place).mkdir(parents=True)
+    (archive.MEDIA / "public/images/same.png").write_text(content)
+    (archive.MEDIA / f"private/{content}.txt").write_text(content)
+
+
+def state() -> dict[str, bytes]:
+    """Return what a site would see: every file but those of a restore and of unfinished uploads."""
+    return {
+        str(path): path.read_bytes()
+        for root in ROOTS
+        for path in root.rglob("*")
+        if path.is_file() and not path.relative_to(root).parts[0].startswith((".restore", "tmp"))
+    }
+
+
+def killed(steps: int, what: Callable[[], object]) -> bool:
+    """Do something in a process that ends after some steps; return whether it had not finished."""
+    global deadly
+    child = os.fork()  # a process of its own also because the lock is held until it ends
+    if child == 0:
+        deadly = steps
+        try:
+            what()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, 9)
+    return status == 9
+
+
+def stage() -> None:
+    with ARCHIVE.open("rb") as file:
+        restore.stage(file, "token", True)
+
+
+def write() -> None:
+    with ARCHIVE.open("wb") as file:
+        backup.write(file, 10**9)
+
+
+os.sync = lambda: None  # nobody cuts the power here
+archive.known_migrations()  # loads Django once, not in each of the processes
+make("new")
+assert not killed(NEVER, write)
+make("between")
+assert not killed(NEVER, stage)
+assert not killed(NEVER, lambda: restore.swap("token"))
+new = state()  # SQLite's copy of a database is not the same to the byte
+assert {path: content[-3:] for path, content in new.items()} == {
+    "/srv/data/db.sqlite3": b"new",
+    "/srv/data/secret_key": b"key",
+    "/srv/media/private/new.txt": b"new",
+    "/srv/media/public/images/same.png": b"new",
+}
+
+# Staging never touches the data.
+make("old")
+old = state()
+steps = 0
+while killed(steps, stage):
+    assert state() == old, f"staging, killed at {steps}"
+    assert not restore.finish()
+    steps += 11  # reading the code, for the list of migrations, opens a great many files
+
+swaps = {"old": 0, "new": 0}
+for steps in range(10_000):
+    make("old")
+    assert not killed(NEVER, stage)
+    if not killed(steps, lambda: restore.swap("token")):
+        break
+    marked = restore.MARK.exists()
+    assert marked or state() in (old, new), f"swap, killed at {steps}: a mix without a mark"
+    for again in (3, 9):
+        killed(again, restore.finish)
+    restore.finish()
+    assert state() in (old, new), f"swap, killed at {steps}: a mix in the end"
+    assert not marked or state() == new, f"swap, killed at {steps}: marked, and not carried out"
+    swaps["old" if state() == old else "new"] += 1
+assert state() == new
+left = [path.name for root in ROOTS for path in root.iterdir() if path.name.startswith(".")]
+print(f"old {swaps['old'] > 0} new {swaps['new'] > 10} left {left}")
