@@ -258,7 +258,7 @@ def test_an_archive_that_is_not_a_whole_backup_changes_nothing(site: Stack, tmp_
     good = backup(site, tmp_path).read_bytes()
     before = site.run("app", "bash", "-c", LISTING)
     cases = list(spoilt(good))
-    assert len(cases) == 19
+    assert len(cases) == 20
     stage = ["docker", "exec", "--interactive", str(site.container("app").id)]
     stage += ["python3", "/uwsgi/restore.py", "stage", "token", "--force"]
     for expected, archive in cases:
