@@ -96,10 +96,16 @@ def walk(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Fi
     if options.url:
         yield from outside.check(options.url, options.hop or outside.HOPS)
         return
-    for site in find_sites(options):
+    for number, site in enumerate(find_sites(options)):
+        running = site.stack.running()
         for hop in options.hop or HOPS:
             say(hop)
-            yield from diagnose(site, [hop])
+            findings = list(diagnose(site, [hop]))
+            # Did a deploy replace what was looked at? Then look at what is there now.
+            while report.exit_status(findings) and (now := site.stack.running()) != running:
+                running, site = now, find_sites(options)[number]
+                findings = list(diagnose(site, [hop]))
+            yield from findings
 
 
 def look(options: argparse.Namespace, quiet: bool = False) -> list[Finding]:

@@ -251,19 +251,33 @@ class Stack:
 
     # -- one service
 
-    def container(self, service: str) -> Container:
-        """Return the container of a service, also a stopped one; raise ``StackError`` with none."""
-        labels = [
-            f"{PROJECT_LABEL}={self.project}",
-            f"{SERVICE_LABEL}={service}",
-            "com.docker.compose.oneoff=False",  # not one of `docker compose run`
-        ]
-        found = self.engine.containers.list(
-            all=True, filters={"label": labels}, ignore_removed=True
+    def _containers(self, *labels: str) -> list[Container]:
+        """Return containers of the project, the newest first; none of ``docker compose run``."""
+        labels = (f"{PROJECT_LABEL}={self.project}", "com.docker.compose.oneoff=False", *labels)
+        return self.engine.containers.list(
+            all=True, filters={"label": list(labels)}, ignore_removed=True
         )
+
+    def container(self, service: str) -> Container:
+        """
+        Return the container of a service, also a stopped one; raise ``StackError`` with none.
+
+        Of several, as during a deploy, the one that serves: it runs, is not known to be ill or still
+        starting, and is the newest such.
+        """
+        found = self._containers(f"{SERVICE_LABEL}={service}")
         if not found:
             raise StackError(f"the service {service!r} of {self.project} has no container")
-        return found[0]
+
+        def serves(container: Container) -> tuple[bool, bool]:
+            state = container.attrs["State"]
+            return state["Running"], state.get("Health", {}).get("Status", "healthy") == "healthy"
+
+        return max(found, key=serves)
+
+    def running(self) -> set[str]:
+        """Return the ids of the project's containers that run now."""
+        return {str(each.id) for each in self._containers() if each.status == "running"}
 
     def exec(
         self,
