@@ -5,6 +5,8 @@
 #
 #   https   with the certificate of compose/tls.yaml
 #   http3   and HTTP/3 (compose/http3.yaml)
+#
+# With CHECK_ONLY=yes in the environment, nginx only judges the configuration (scripts/deploy).
 set -o errexit -o nounset -o pipefail
 
 readonly SCHEME=${1:-http} HTTP3=${2:-}
@@ -89,8 +91,9 @@ CONF
         echo "listen 8443 quic default_server reuseport; listen [::]:8443 quic default_server reuseport;" >>/run/nginx/unknown_names.conf
         echo "listen 8443 quic; listen [::]:8443 quic;" >>/run/nginx/listen.conf
     fi
-    reload_on_change "$(certificate_is)" &
+    [ "${CHECK_ONLY-}" ] || reload_on_change "$(certificate_is)" &
 fi
 
 # A stop or a reload waits for the slowest answer, then a little for its client.
+[ ! "${CHECK_ONLY-}" ] || exec nginx -t
 exec log-relay nginx -g "daemon off; worker_shutdown_timeout $((SITE_REQUEST_TIMEOUT + 30))s;"

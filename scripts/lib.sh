@@ -36,6 +36,9 @@ step() {
     return "$status"
 }
 
+# last_line [PATTERN]: the last that the last step printed.
+last_line() { grep "${1-.}" "$STEP_LOG" | tail --lines=1 | sed 's/^ *//'; }
+
 # help_from_header: prints the comment block at the top of the script that was called.
 help_from_header() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$SCRIPT"; }
 
@@ -88,3 +91,36 @@ find_site() {
 # job PROGRAM ARGUMENT…: runs a program of uwsgi/ in a container of its own, with the site's volumes and as
 # the site's user, whether the site runs or not. stdin and stdout are the program's.
 job() { docker compose run --rm --no-deps --no-TTY init python3 "/uwsgi/$1" "${@:2}"; }
+
+# only_one: ends the script while another one that changes the stack is at work. The lock is on the
+# project's folder; the kernel takes it back, also from a script that was killed.
+only_one() {
+    exec 9<.
+    flock --nonblock 9 || fail "another script is changing this stack at the moment: wait until it has ended, then run this again."
+}
+
+# check_settings: ends the script when Compose cannot work with the settings, or one is misspelt.
+check_settings() {
+    local name
+    # Compose hands on what .env.example lists, so it would silently ignore a misspelt variable.
+    while read -r name; do
+        grep --quiet "^#$name=" .env.example ||
+            fail "the environment has $name, which is not a setting; .env.example lists them all."
+    done < <(compgen -e SITE_)
+    docker compose config --quiet 2>"$STEP_LOG" ||
+        fail "compose.yaml does not work with these settings: $(tail --lines=1 "$STEP_LOG")"
+}
+
+# build_images: returns Compose's status. At a terminal, what Compose shows is worth seeing.
+build_images() {
+    grep --quiet --no-messages '^BUILD_CA=' .env || export BUILD_CA="${BUILD_CA-$(local_ca)}"
+    if [ -t 2 ]; then
+        say "Building the images"
+        docker compose build
+    else
+        step "Building the images" docker compose build
+    fi
+}
+
+# one_shot_services: init and, with compose/tls.yaml, certificate; one a line.
+one_shot_services() { docker compose config --services | grep --extended-regexp '^(init|certificate)$' | sort --reverse; }

@@ -47,6 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--keep", action="store_true", help="leave the stacks running, to look at them"
     )
+    parser.addoption(
+        "--rounds", type=int, default=2, help="deploys under load (scripts/prove-deploys)"
+    )
 
 
 # -- one name for everything that a run makes
@@ -154,9 +157,8 @@ def ladder_ports(free_port: Callable[[], int]) -> Callable[[], str]:
     return find
 
 
-@pytest.fixture
-def project_copy(tmp_path: Path) -> Path:
-    """What a fresh clone would have, changes not yet committed included, in a folder with a space."""
+def copy_project(copy: Path) -> Path:
+    """Copy what a fresh clone would have, changes not yet committed included; return where to."""
     # safe.directory: git otherwise refuses when the suite runs as root on another user's clone.
     listing = subprocess.run(
         ["git", "-c", "safe.directory=*", "ls-files", "-zco", "--exclude-standard"],
@@ -165,12 +167,17 @@ def project_copy(tmp_path: Path) -> Path:
         text=True,
         check=True,
     )
-    copy = tmp_path / "my site"
     for name in filter(None, listing.stdout.split("\0")):
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
     return copy
+
+
+@pytest.fixture
+def project_copy(tmp_path: Path) -> Path:
+    """Return a copy of the project in a folder with a space."""
+    return copy_project(tmp_path / "my site")
 
 
 @pytest.fixture(scope="session")
@@ -193,8 +200,11 @@ def discard(stack: Stack, config: pytest.Config) -> None:
     if not config.getoption("--keep"):
         stack.compose("kill", check=False)
         stack.down("--volumes")
-        for name in IMAGES:
-            stack.engine.images.remove(f"{stack.project}-{name}", noprune=True)
+        # :latest, and what scripts/deploy keeps as :previous
+        for image in stack.engine.images.list():
+            for tag in image.tags:
+                if tag.startswith(f"{stack.project}-"):
+                    stack.engine.images.remove(tag, noprune=True)
 
 
 @contextlib.contextmanager

@@ -30,19 +30,23 @@ EXPECTED = {
     "scripts/rotate-secret-key": "The site works with it",
     "docker compose build --no-cache": "naming to",
     "docker compose restart nginx": r"nginx-1\S*\s+\S*Started",
-    "docker compose up --wait": r"nginx-1\S*\s+\S*Healthy",
+    "scripts/deploy": "The new release serves",
+    "scripts/deploy --rollback": "The release before serves again",
+    "docker compose stop app": r"app-\d+\S*\s+\S*Stopped",
+    "docker compose start app": r"app-\d+\S*\s+\S*Started",
     "scripts/down": r"Stopping the stack . done",
 }
 
 # The suite itself, which is what runs this test; what takes minutes (tests/test_audit.py has its cheap
 # part); what needs the package index to do anything; and what needs compose/acme.yaml
-# (tests/test_acme.py).
+# (tests/test_acme.py) or compose/dev.yaml (tests/test_reload.py).
 NOT_HERE = {
     "scripts/test",
     "scripts/test tests/test_socket.py",
     "scripts/audit",
     "scripts/lock",
     "scripts/install-service",
+    "scripts/reload",
     "docker compose logs renewal",
 }
 

@@ -16,8 +16,8 @@ SOCKET = "/tmp/uwsgi.sock"
 TIMEOUT = 5  # seconds; compose.yaml gives up a little later
 
 
-def ask(path: str) -> tuple[int, str]:
-    """Return status code and body of a GET; raise ``OSError`` when nobody answers."""
+def ask(path: str, at: str = SOCKET, seconds: float = TIMEOUT) -> tuple[int, str]:
+    """Return status code and body of a GET; raise ``OSError`` when nobody answers in time."""
     public_url = urlsplit(os.environ["SITE_URL"].split(",")[0])
     variables = {
         "REQUEST_METHOD": "GET",
@@ -37,8 +37,8 @@ def ask(path: str) -> tuple[int, str]:
         for text in map(str.encode, pair)
     )
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(TIMEOUT)
-        connection.connect(SOCKET)
+        connection.settimeout(seconds)
+        connection.connect(at)
         connection.sendall(struct.pack("<BHB", 0, len(block), 0) + block)
         with connection.makefile("rb") as stream:
             head, _, body = stream.read().partition(b"\r\n\r\n")

@@ -3,9 +3,13 @@ The one-shot job before every start: secret key, directories, database, static f
 
 Each step may be repeated at any time. When one fails, this says so in one sentence, exits 1, and
 neither the site nor nginx is started (compose.yaml).
+
+``init.py --check`` only judges: settings, checks, and whether the site can be imported. scripts/deploy
+asks so before anything changes, scripts/reload before the workers change.
 """
 
 import filecmp
+import importlib
 import os
 import shutil
 import sys
@@ -67,6 +71,25 @@ def refresh_static(collected: Path) -> None:
     print(f"init: {refreshed} static files refreshed", flush=True)
 
 
+def check() -> None:
+    """Raise ``CommandError`` with what Django's system checks say of the site, if anything."""
+    from django.conf import settings
+    from django.core.management import call_command
+
+    # Warnings stop the start too: plain "check --deploy" exits 0 with them.
+    deploy = not settings.DEBUG
+    call_command("check", deploy=deploy, fail_level="WARNING" if deploy else "ERROR")
+
+
+def judge() -> None:
+    """Import the site as uWSGI will, and check it; changes nothing. Raises what the site raises."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+    from django.conf import settings
+
+    importlib.import_module(settings.WSGI_APPLICATION.rpartition(".")[0])
+    check()
+
+
 def main() -> None:
     """Run the steps in order. Raises what a step raises."""
     os.umask(0o027)
@@ -85,13 +108,14 @@ def main() -> None:
     django.setup()
     call_command("migrate", interactive=False)
     refresh_static(settings.STATIC_ROOT)
-    if not settings.DEBUG:
-        # Warnings stop the start too: plain "check --deploy" exits 0 with them.
-        call_command("check", deploy=True, fail_level="WARNING")
+    check()
 
 
 if __name__ == "__main__":
     try:
-        main()
+        if sys.argv[1:] == ["--check"]:
+            judge()
+        else:
+            main()
     except (OSError, ImproperlyConfigured, DatabaseError, CommandError) as error:
         sys.exit(f"init: {error}")

@@ -24,9 +24,14 @@ import time
 from email.utils import formatdate
 
 import forks  # noqa: F401 (it only has to be loaded)
+from django.urls import get_resolver
 from mysite.wsgi import application as site
 
 import uwsgi  # made by uWSGI, when it runs us
+
+# All views now, not with the first request of each worker: the workers share the memory, no visitor
+# waits for it, and with compose/dev.yaml all have the code of the same moment.
+URLS = get_resolver().url_patterns
 
 # nginx answers the client with 504 at the limit (nginx/entrypoint.sh); the worker ends after that.
 SECONDS = int(os.environ["SITE_REQUEST_TIMEOUT"]) + 2

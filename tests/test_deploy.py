@@ -1,0 +1,447 @@
+"""scripts/deploy: a new release without a dropped request; one that is no good changes nothing."""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from hops.stack import Stack
+from tests.conftest import ROOT, copy_project, discard
+from tests.visitors import Load
+from tests.releases import add_app, name_release
+from tests.terminal import Terminal, refusal
+
+CHECKED = r"  Checking the new app … done \(\d+ s\)\n  Checking the new nginx … done \(\d+ s\)\n"
+
+
+class Site(Terminal):
+    """A site that is being served from a clone, whose owner deploys."""
+
+    def deploy(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.run("scripts/deploy", *options)
+
+    def deploys(self, *options: str) -> str:
+        """Deploy; return what was said, and fail when it did not work."""
+        process = self.deploy(*options)
+        assert process.returncode == 0, process.stderr
+        return process.stderr
+
+    def release(self) -> str:
+        """Return the name of the release that serves, as a visitor gets it."""
+        answer = requests.get(f"{self.stack.url}/release/name", timeout=10)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def all(self) -> dict[str, list[str]]:
+        """Return the containers, networks, volumes and named images of the project."""
+        label: dict[str, str | list[str] | bool] = {
+            "label": f"com.docker.compose.project={self.stack.project}"
+        }
+        engine = self.stack.engine
+        images = [image for image in engine.images.list() if image.tags]
+        found = {
+            "containers": [
+                f"{each.name} {each.id} {each.status}"
+                for each in engine.containers.list(all=True, filters=label, ignore_removed=True)
+            ],
+            "volumes": [each.name for each in engine.volumes.list(filters=label)],
+            "images": [
+                f"{tag} {image.id}"
+                for image in images
+                for tag in image.tags
+                if tag.startswith(f"{self.stack.project}-")
+            ],
+            "dangling": [
+                str(each.id) for each in engine.images.list(filters=label | {"dangling": True})
+            ],
+        }
+        return {kind: sorted(names) for kind, names in found.items()}
+
+
+@pytest.fixture(scope="module")
+def site(
+    make_stack: Callable[..., Stack],
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
+) -> Iterator[Site]:
+    """A site of this module's own, with the app of tests/release."""
+    directory = copy_project(tmp_path_factory.mktemp("deploy") / "my site")
+    (directory.parent / "tools").mkdir()
+    add_app(directory)
+    name_release(directory, "first")
+    stack = make_stack(directory=directory)
+    site = Site(stack, directory.parent / "tools")
+    try:
+        process = site.run("scripts/up")
+        assert process.returncode == 0, process.stderr
+        yield site
+    finally:
+        discard(Stack(ROOT, stack.project, stack.variables), pytestconfig)
+
+
+@pytest.fixture
+def code(site: Site) -> Iterator[Path]:
+    """The site's code, which is put back after the test."""
+    names = ("mysite", "nginx", "uwsgi")
+    for name in names:
+        shutil.copytree(site.directory / name, site.tools / "before" / name)
+    yield site.directory
+    for name in names:
+        shutil.rmtree(site.directory / name)
+        shutil.move(site.tools / "before" / name, site.directory / name)
+    shutil.rmtree(site.tools / "before")
+
+
+def ids(site: Site) -> dict[str, str]:
+    return {name: id for name, id in site.containers().items() if name != "init"}
+
+
+def test_there_and_back(site: Site) -> None:
+    """One way through all of it, with a doctor who looks all the while."""
+    (site.directory / ".venv").unlink(missing_ok=True)
+    (site.directory / ".venv").symlink_to(ROOT / ".venv")
+    alarms: list[str] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            process = site.run("scripts/doctor")
+            if process.returncode:
+                alarms.append(process.stdout + process.stderr)
+
+    doctor = threading.Thread(target=look)
+    doctor.start()
+    try:
+        before = ids(site)
+        name_release(site.directory, "second")
+        assert re.fullmatch(
+            r"  Building the images … done \(\d+ s\)\n"
+            + CHECKED
+            + r"  Running init … done \(\d+ s\)\n"
+            r"  Waiting until the new app answers and takes over … done \(\d+ s\)\n"
+            r"  Letting the old app finish … done \(\d+ s\)\n"
+            r"The new release serves. To go back: scripts/deploy --rollback\n",
+            site.deploys(),
+        )
+        assert site.release() == "second"
+        after = ids(site)
+        assert after["nginx"] == before["nginx"]
+        assert after["app"] != before["app"]
+
+        said = site.deploys("--rollback")
+        assert "  Going back to the release built at " in said
+        assert site.release() == "first"
+        site.deploys("--rollback")
+        assert site.release() == "second"
+    finally:
+        over.set()
+        doctor.join()
+    assert alarms == []
+
+    # Everything else goes on to work, and finds nothing to do.
+    serving = ids(site)
+    assert "Nothing has changed" in site.deploys()
+    for command in (["docker", "compose", "up", "--wait"], ["scripts/up"]):
+        process = site.run(*command)
+        assert process.returncode == 0, process.stderr
+        assert ids(site) == serving
+    assert site.stack.run("app", "ls", "/run/uwsgi").split() == [
+        f"{serving['app'][:12]}.sock",
+        "mysite.sock",
+    ]
+
+
+def append(name: str, text: str) -> Callable[[Path], None]:
+    def change(directory: Path) -> None:
+        with (directory / name).open("a") as file:
+            file.write(f"\n{text}\n")
+
+    return change
+
+
+def migration(directory: Path) -> None:
+    (directory / "mysite" / "release" / "migrations" / "0002_bad.py").write_text(
+        "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
+        '    dependencies = [("release", "0001_initial")]\n'
+        '    operations = [migrations.RunSQL("NONSENSE")]\n'
+    )
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "does not build": (
+        append("mysite/mysite/urls.py", "def ("),
+        "the images could not be built: the lines above say why.",
+        "SyntaxError",
+    ),
+    "half of it does not build": (
+        append("nginx/../Dockerfile.nginx", "RUN exit 7"),
+        "the images could not be built: the lines above say why.",
+        "exit code: 7",
+    ),
+    "cannot be imported": (
+        append("mysite/mysite/wsgi.py", "import not_installed"),
+        "the new release does not pass its checks: ModuleNotFoundError: No module named 'not_installed'.",
+        "wsgi.py",
+    ),
+    "misspelt option of uWSGI": (
+        append("uwsgi/mysite.ini", "thread = 4"),
+        "the new release does not pass its checks: [strict-mode] unknown config directive: thread.",
+        "",
+    ),
+    "misspelt directive of nginx": (
+        append("nginx/limits.conf", "sendfiles on;"),
+        'unknown directive "sendfiles" in /etc/nginx/limits.conf:',
+        "",
+    ),
+    "does not migrate": (migration, 'init failed: Applying release.0002_bad...init: near "NONSENSE"', ""),
+    "does not boot": (
+        append("mysite/mysite/wsgi.py", "if os.getpid() == 1: raise RuntimeError('no boot')"),
+        "the new app does not answer: the lines above, from its log, say why.",
+        "no boot",
+    ),
+    "boots, and is not ready": (
+        append("mysite/mysite/health.py", "CHECKS = {'media': lambda: 1 / 0}"),
+        "the new app does not answer: the lines above, from its log, say why.",
+        "division by zero",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_release_that_is_no_good(site: Site, code: Path, case: str) -> None:
+    change, sentence, shown = BAD[case]
+    release = site.release()
+    before = site.all()
+    dockerfile = (code / "Dockerfile.nginx").read_text()
+    name_release(code, "bad")
+    (code / "mysite" / "welcome" / "static" / "robots.txt").write_text("of the bad release\n")
+    change(code)
+    try:
+        process = site.deploy("--timeout", "6")
+    finally:
+        (code / "Dockerfile.nginx").write_text(dockerfile)
+    said = refusal(process)
+    assert sentence in said
+    assert said.endswith("The old release goes on.")
+    assert shown in process.stderr, process.stderr
+    assert site.release() == release
+    assert site.all() == before
+    robots = requests.get(f"{site.stack.url}/robots.txt", timeout=5)
+    assert "bad" not in robots.text
+
+
+# What a deploy says when it is about to do something, from the beginning to the end.
+MOMENTS = ["Checking the new app", "Waiting until", "Letting the old app finish"]
+
+
+def interrupted(site: Site, moment: str, number: signal.Signals) -> int:
+    """Begin a deploy, end all its processes when it says something; return its status."""
+    process = subprocess.Popen(
+        ["scripts/deploy"],
+        cwd=site.directory,
+        env=site.environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        start_new_session=True,
+    )
+    assert process.stderr
+    said = ""
+    while moment not in said:
+        letter = process.stderr.read(1)
+        assert letter, said
+        said += letter
+    os.killpg(process.pid, number)
+    process.stderr.close()
+    return process.wait()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed(site: Site, moment: str) -> None:
+    """As when the power goes, for all that the script can notice."""
+    release = f"killed {moment}"
+    before = site.release()
+    name_release(site.directory, release)
+    interrupted(site, moment, signal.SIGKILL)
+    assert site.release() in (before, release)
+    said = site.deploys()
+    assert site.release() == release
+    assert list(ids(site)) == ["app", "nginx"]
+    assert len([each for each in site.all()["containers"] if "-app-" in each]) == 1
+    if moment == MOMENTS[-1]:
+        assert "Removing what an interrupted deploy left" in said
+        site.deploys("--rollback")
+        assert site.release() == before
+
+
+def test_ctrl_c(site: Site) -> None:
+    before, all_before = site.release(), site.all()
+    name_release(site.directory, "interrupted")
+    assert interrupted(site, "Waiting until", signal.SIGINT) == 1
+    assert site.release() == before
+    assert site.all() == all_before
+
+
+def test_two_at_once(site: Site) -> None:
+    before = site.all()
+    with subprocess.Popen(
+        ["flock", ".", "sh", "-c", "echo; read x"],
+        cwd=site.directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdout
+        first.stdout.read(1)
+        for script in ("deploy", "up", "reload"):
+            assert refusal(site.run(f"scripts/{script}")) == (
+                "another script is changing this stack at the moment:"
+                " wait until it has ended, then run this again."
+            )
+        first.communicate(b"\n")
+    assert site.all() == before
+
+
+def test_settings_and_nginx(site: Site) -> None:
+    """What nginx is told has changed, so it is replaced, too."""
+    before = ids(site)
+    site.edit(".env", "SITE_MAX_UPLOAD_MB=1")
+    try:
+        assert refusal(site.run("scripts/reload")).endswith("use scripts/deploy.")
+        assert "  Replacing nginx … done" in site.deploys()
+        after = ids(site)
+        assert after["nginx"] != before["nginx"]
+        assert after["app"] != before["app"]
+        big = requests.post(f"{site.stack.url}/release/hit", data=b"x" * 2_000_000, timeout=10)
+        assert big.status_code == 413
+        assert site.run("docker", "compose", "up", "--wait").returncode == 0
+        assert ids(site) == after
+
+        # Its port is taken meanwhile, so the new one cannot start: the old one does.
+        (site.directory / ".env").write_text("SITE_BIND=192.0.2.1\n")
+        said = refusal(site.deploy())
+        assert "the new nginx does not work" in said
+        assert site.release()
+        assert site.stack.exec("nginx", "true").code == 0
+    finally:
+        (site.directory / ".env").unlink(missing_ok=True)
+    site.deploys()
+
+
+def test_stop(site: Site) -> None:
+    """What is being answered is finished first, and nothing is left behind."""
+    for services in (["app"], []):
+        with ThreadPoolExecutor() as visitor:
+            slow = visitor.submit(
+                requests.get, f"{site.stack.url}/release/name?seconds=3", timeout=30
+            )
+            site.stack.wait(
+                "the request is being answered",
+                lambda: "/release/name" in str(site.stack.uwsgi("stats", "/tmp/stats.sock", 5)),
+                10,
+                "app",
+            )
+            site.stack.compose("stop", *services)
+            assert slow.result().status_code == 200
+        for service in services or ["app", "nginx"]:
+            assert site.stack.container(service).attrs["State"]["ExitCode"] == 0
+        assert site.run("docker", "compose", "up", "--wait").returncode == 0
+    sockets = site.stack.run("app", "ls", "/run/uwsgi").split()
+    assert sockets == [f"{ids(site)['app'][:12]}.sock", "mysite.sock"]
+    assert site.stack.run("app", "ls", "/srv/media/tmp") == ""
+    assert site.stack.run("nginx", "find", "/var/cache/nginx", "-type", "f") == ""
+
+
+def test_nothing_to_replace(site: Site) -> None:
+    site.run("docker", "compose", "stop", "app")
+    try:
+        assert refusal(site.deploy()) == (
+            "no site is running that could be replaced: start it with scripts/up."
+        )
+    finally:
+        site.run("docker", "compose", "up", "--wait")
+
+
+def test_no_release_before(site: Site) -> None:
+    for name in ("app", "nginx"):
+        site.run("docker", "image", "rm", f"{site.stack.project}-{name}:previous")
+    assert refusal(site.deploy("--rollback")) == (
+        "there is no release before this one to go back to. The old release goes on."
+    )
+
+
+def gap(site: Site, change: Callable[[], object]) -> tuple[int, float]:
+    """Return how many of many short visits failed during a change, and the seconds without an answer."""
+    address = f"{site.stack.url}/static/welcome/logo.svg"
+    answered = [time.monotonic()]
+    failed = 0
+    with ThreadPoolExecutor() as owner:
+        work = owner.submit(change)
+        while not work.done():
+            try:
+                requests.get(address, timeout=5)
+                answered.append(time.monotonic())
+            except requests.RequestException:
+                failed += 1
+            time.sleep(0.005)
+        work.result()
+    return failed, max(later - sooner for sooner, later in itertools.pairwise(answered))
+
+
+def test_under_load(
+    site: Site, code: Path, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twenty-two visitors, through everything that may happen to a site; none of them notices."""
+    rounds: int = pytestconfig.getoption("--rounds")
+    done: Counter[str] = Counter()
+    name_release(code, "good")
+    site.deploys()
+    reload = (site.directory / "scripts" / "reload").exists()
+    began = time.monotonic()
+    with Load(site.stack.url) as load:
+        for number in range(rounds):
+            name_release(code, f"release {number}")
+            site.deploys()
+            done["deploys"] += 1
+            if reload and (rounds > 2 or number == 0):
+                process = site.run("scripts/reload")
+                assert process.returncode == 0, process.stderr
+                done["reloads"] += 1
+            if number % 3 == 1:
+                site.deploys("--rollback")
+                done["rollbacks"] += 1
+                health = code / "mysite" / "mysite" / "health.py"
+                text = health.read_text()
+                append("mysite/mysite/health.py", "CHECKS = {'media': lambda: 1 / 0}")(code)
+                refusal(site.deploy("--timeout", "5"))
+                health.write_text(text)
+                done["failing deploys"] += 1
+    show = "from release.models import Hit; print(*Hit.objects.values_list('name', flat=True))"
+    stored = Counter(site.stack.manage("shell", "--verbosity", "0", "--command", show).split())
+    duplicated = sorted(name for name, count in stored.items() if count > 1)
+    lost = sorted(set(load.counted) - set(stored))
+    with capsys.disabled():
+        print(f"\n\n{', '.join(f'{count} {what}' for what, count in done.items())}")
+        print(f"in {time.monotonic() - began:.0f} s, under {len(load._threads)} visitors:")
+        print(load.table())
+        print(
+            f"POSTs acknowledged: {len(load.counted)}, lost: {len(lost)}, duplicated: {len(duplicated)}"
+        )
+        if rounds > 2:
+            append("nginx/limits.conf", "# changed")(code)
+            failed, seconds = gap(site, site.deploys)
+            print(f"a changed nginx, nobody else there: {seconds:.2f} s, {failed} visits refused")
+    assert load.failures == []
+    assert (lost, duplicated) == ([], [])
+    assert sorted(stored) == sorted(load.counted)

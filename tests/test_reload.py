@@ -1,0 +1,118 @@
+"""scripts/reload: changed code is taken up without a dropped request, and broken code is not."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+
+import pexpect
+import pytest
+import requests
+
+from hops.stack import Stack
+from tests.conftest import ROOT, copy_project, discard
+from tests.releases import add_app, name_release
+from tests.terminal import Terminal, refusal
+
+
+@pytest.fixture(scope="module")
+def site(
+    make_stack: Callable[..., Stack],
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
+) -> Iterator[Terminal]:
+    """A site that runs the code of its clone, with the app of tests/release."""
+    directory = copy_project(tmp_path_factory.mktemp("reload") / "my site")
+    (directory.parent / "tools").mkdir()
+    stack = make_stack(directory, COMPOSE_FILE="compose.yaml:compose/dev.yaml")
+    site = Terminal(stack, directory.parent / "tools")
+    try:
+        # Not built: the images are the run's, the code is the folder's.
+        process = site.run("docker", "compose", "up", "--no-build", "--wait")
+        assert process.returncode == 0, process.stderr
+        yield site
+    finally:
+        discard(Stack(ROOT, stack.project, stack.variables), pytestconfig)
+
+
+def name(site: Terminal) -> str:
+    return requests.get(f"{site.stack.url}/release/name", timeout=10).text
+
+
+def reload(site: Terminal) -> None:
+    process = site.run("scripts/reload")
+    assert process.returncode == 0, process.stderr
+
+
+def test_code_that_changes(site: Terminal) -> None:
+    container = site.stack.container("app").attrs["State"]["StartedAt"]
+    # With a migration, too.
+    add_app(site.directory)
+    name_release(site.directory, "one")
+    process = site.run("scripts/reload")
+    assert re.fullmatch(
+        r"  Checking the code … done \(\d+ s\)\n"
+        r"  Running init … done \(\d+ s\)\n"
+        r"  Reloading the workers … done \(\d+ s\)\n",
+        process.stderr,
+    ), process.stderr
+    assert name(site) == "one"
+    name_release(site.directory, "two")
+    assert name(site) == "one"
+    reload(site)
+    assert name(site) == "two"
+    assert requests.post(f"{site.stack.url}/release/hit", {"name": "x"}, timeout=5).text == "x"
+    assert site.stack.container("app").attrs["State"]["StartedAt"] == container
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("mysite/urls.py", "def (", "SyntaxError"),
+        ("mysite/urls.py", "import nowhere", "No module named 'nowhere'"),
+        ("mysite/wsgi.py", "1 / 0", "division by zero"),
+        ("mysite/settings.py", "ROOT_URLCONF = 'gone'", "No module named 'gone'"),
+    ],
+)
+def test_code_that_does_not_work(site: Terminal, file: str, text: str, reason: str) -> None:
+    path = site.directory / "mysite" / file
+    before = path.read_text()
+    workers = site.stack.run("app", "cat", "/proc/1/task/1/children")
+    path.write_text(f"{before}\n{text}\n")
+    try:
+        process = site.run("scripts/reload")
+    finally:
+        path.write_text(before)
+    sentence = refusal(process)
+    assert sentence.startswith("the new code does not work, and the old one goes on: ")
+    assert reason in process.stderr
+    assert site.stack.run("app", "cat", "/proc/1/task/1/children") == workers
+    assert requests.get(site.stack.url, timeout=5).status_code == 200
+
+
+def test_watching(site: Terminal) -> None:
+    script = pexpect.spawn(
+        "scripts/reload",
+        ["--watch"],
+        cwd=site.directory,
+        env=site.environment,
+        encoding="utf-8",
+        timeout=60,
+    )
+    script.expect("Watching mysite/")
+    try:
+        with (site.directory / "mysite" / "mysite" / "urls.py").open("a") as file:
+            before = file.tell()
+            file.write("\ndef (\n")
+        script.expect("the old one goes on: SyntaxError")
+        os.truncate(site.directory / "mysite" / "mysite" / "urls.py", before)
+        name_release(site.directory, "watched")
+        script.expect("Reloading the workers … done")
+        assert name(site) == "watched"
+    finally:
+        script.sendintr()
+        script.expect(pexpect.EOF)
+
+
+def test_watching_what_is_in_the_image(site: Terminal) -> None:
+    process = site.run("scripts/reload", "--watch", COMPOSE_FILE="compose.yaml")
+    assert refusal(process).startswith("the code is in the image here: add compose/dev.yaml")
