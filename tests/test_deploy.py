@@ -227,10 +227,18 @@ def test_a_release_that_is_no_good(site: Site, code: Path, case: str) -> None:
     name_release(code, "bad")
     (code / "mysite" / "welcome" / "static" / "robots.txt").write_text("of the bad release\n")
     change(code)
+    address = f"{site.stack.url}/release/name"
+    seen = set()
     try:
-        process = site.deploy("--timeout", "6")
+        with ThreadPoolExecutor() as owner:
+            deploy = owner.submit(site.deploy, "--timeout", "6")
+            while not deploy.done():
+                seen.add(requests.get(address, timeout=30).text)
+                time.sleep(0.05)
+        process = deploy.result()
     finally:
         (code / "Dockerfile.nginx").write_text(dockerfile)
+    assert seen == {release}
     said = refusal(process)
     assert sentence in said
     assert said.endswith("The old release goes on.")
