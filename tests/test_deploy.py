@@ -18,9 +18,9 @@ import requests
 
 from hops.stack import Stack
 from tests.conftest import ROOT, copy_project, discard
-from tests.visitors import Load
 from tests.releases import add_app, name_release
 from tests.terminal import Terminal, refusal
+from tests.visitors import Load
 
 CHECKED = r"  Checking the new app … done \(\d+ s\)\n  Checking the new nginx … done \(\d+ s\)\n"
 
