@@ -40,7 +40,11 @@ def name(site: Terminal) -> str:
 
 def workers(site: Terminal) -> list[str]:
     """Return their process ids."""
-    return re.findall(r"pid (\d+)", str(site.stack.uwsgi("stats", "/tmp/stats.sock", 5)))
+
+    def ask() -> list[str]:
+        return re.findall(r"pid (\d+)", str(site.stack.uwsgi("stats", "/tmp/stats.sock", 5)))
+
+    return site.stack.wait("uWSGI says what its workers do", ask, 10, "app")
 
 
 def reload(site: Terminal) -> None:
