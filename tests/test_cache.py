@@ -15,6 +15,7 @@ from hops.stack import Stack
 from tests.conftest import started
 from tests.people import create_user, log_in
 from tests.raw import exchange
+from tests.workers import workers
 
 # What its pages can be asked for: cache_urls.py. (Without the cache: test_settings.py; with HTTPS:
 # test_tls.py.)
@@ -473,12 +474,11 @@ def test_10_at_once_are_one_for_django_where_the_site_says_so(stack: Stack) -> N
 
 def reload(stack: Stack) -> None:
     """Let nginx read its configuration again, and wait until no worker has the old one."""
-    children = "cat /proc/1/task/1/children"
-    before = set(stack.run("nginx", "sh", "-c", children).split())
+    before = workers(stack, "nginx")
     stack.run("nginx", "nginx", "-s", "reload")
 
     def replaced() -> bool:
-        return not before & set(stack.run("nginx", "sh", "-c", children).split())
+        return not before & workers(stack, "nginx")
 
     stack.wait("new workers", replaced, 60)
 

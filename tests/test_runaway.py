@@ -13,7 +13,7 @@ from tests import doctor
 from tests.conftest import ROOT, started
 from tests.load import Load
 from tests.people import create_user, log_in
-from tests.workers import WORKERS
+from tests.workers import workers
 
 TIMEOUT = 6
 
@@ -30,10 +30,6 @@ def bad_site(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> I
 def admin(bad_site: Stack) -> requests.Session:
     create_user(bad_site, "admin")
     return log_in(bad_site, "admin")
-
-
-def workers(stack: Stack) -> set[str]:
-    return set(stack.run("app", "bash", "-c", f"echo {WORKERS}").split())
 
 
 def fetch(address: str) -> tuple[int, int]:

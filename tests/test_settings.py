@@ -14,7 +14,7 @@ import requests
 from hops.stack import Output, Stack, run_once
 from tests.conftest import ROOT, discard, started
 from tests.people import PASSWORD, create_user
-from tests.workers import WORKERS
+from tests.workers import workers
 
 COMPOSE_ONLY = {"BUILD_CA", "COMPOSE_FILE"}  # read by Compose; no container gets them
 
@@ -357,10 +357,6 @@ def test_the_upload_limit_is_the_one_that_was_set(stack: Stack) -> None:
     assert stack.log_entry("nginx", refused.headers["X-Request-ID"])["upstream_status"] == ""
 
 
-def workers(stack: Stack) -> list[str]:
-    return stack.run("app", "bash", "-c", f"echo {WORKERS}").split()
-
-
 def test_there_are_as_many_workers_as_were_set(stack: Stack) -> None:
     assert len(workers(stack)) == 2
     names = [stack.run("app", "cat", f"/proc/{pid}/comm") for pid in workers(stack)]
@@ -384,7 +380,7 @@ def test_a_request_that_takes_longer_than_was_set_is_ended(stack: Stack) -> None
         assert "That took too long" in answer.text
 
         def replaced() -> bool:
-            return len(workers(stack)) == 2 and len(set(workers(stack)) - set(before)) == 1
+            return len(workers(stack)) == 2 and len(workers(stack) - before) == 1
 
         stack.wait("one worker is replaced", replaced, 10, "app")
         assert not lock.done(), "the worker was not ended, it had only to wait"

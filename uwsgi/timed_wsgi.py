@@ -47,16 +47,17 @@ last_short[0] = time.time()
 
 def application(environ, start_response):
     """Answer a request; the worker ends when that takes too long. PEP 3333."""
-    now = time.time()
-    waited = now - float(environ.get("QUEUED_AT", now))  # nginx/uwsgi_params
-    if waited < SHORT:
-        last_short[0] = now
-    elif waited > LONG:
-        if client_has_left():
-            start_response("499 Client Closed Request", [])
-            return []
-        if now - last_short[0] > PATIENCE:
-            return refuse(environ, start_response, waited)
+    if "QUEUED_AT" in environ:  # nginx/uwsgi_params; who asks at the socket itself is no visitor
+        now = time.time()
+        waited = now - float(environ["QUEUED_AT"])
+        if waited < SHORT:
+            last_short[0] = now
+        elif waited > LONG:
+            if client_has_left():
+                start_response("499 Client Closed Request", [])
+                return []
+            if now - last_short[0] > PATIENCE:
+                return refuse(environ, start_response, waited)
     uwsgi.set_user_harakiri(SECONDS)  # uWSGI forgets it when the request is done
 
     def start_dated_response(status, headers, *exc_info):
