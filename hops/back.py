@@ -53,7 +53,11 @@ class Back(Containers):
         Its container's, where uWSGI has written its process name over its own (auto-procname).
         """
         command = ("cat", f"/proc/{self.uwsgi.pid}/environ")
-        items = self.stack.exec(self.app, *command, user="0", privileged=True).out.split("\0")
+
+        def read() -> str:
+            return self.stack.exec(self.app, *command, user="0", privileged=True).out
+
+        items = (read() or read()).split("\0")  # never empty: the engine lost the answer
         if not any(item.startswith("PATH=") for item in items):
             items = self.stack.container(self.app).attrs["Config"]["Env"]
         pairs = (item.partition("=") for item in items)

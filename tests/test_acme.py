@@ -63,7 +63,6 @@ def shared_stack(
         yield stack
     finally:
         discard(stack, pytestconfig)
-        stack.engine.images.remove(f"{stack.project}-acme", noprune=True)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -87,7 +88,14 @@ def test_watching_says_what_changes_and_only_that(stack: Stack) -> None:
 def test_colour_is_for_terminals_and_for_those_who_want_it(stack: Stack) -> None:
     for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = subprocess.run(
-            ["script", "--quiet", "--return", "--command", f"{COMMAND[0]} -m hops", "/dev/null"],
+            [
+                "script",
+                "--quiet",
+                "--return",
+                "--command",
+                f"{shlex.quote(COMMAND[0])} -m hops",
+                "/dev/null",
+            ],
             cwd=ROOT,
             env={**environment(stack), **variables},
             capture_output=True,

@@ -1,9 +1,7 @@
 """A page that runs away is ended, and nobody else notices; nor of clients that take their time."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -13,6 +11,7 @@ from tests import doctor
 from tests.conftest import ROOT, started
 from tests.load import Load
 from tests.people import create_user, log_in
+from tests.rush import Rush, table
 from tests.workers import workers
 
 TIMEOUT = 6
@@ -77,21 +76,9 @@ def test_slow_clients_hold_no_worker(bad_site: Stack, admin: requests.Session) -
 
 
 def test_in_a_rush_that_lasts_who_comes_last_is_refused(bad_site: Stack) -> None:
-    """Many times what the workers can do: some get their page, the others a 503; nobody a 504."""
-    statuses: list[int] = []
-    end = time.monotonic() + 15
-
-    def visit(_: int) -> None:
-        while time.monotonic() < end:
-            answer = requests.get(f"{bad_site.url}/bad/slow", timeout=30)
-            statuses.append(answer.status_code)
-            if answer.status_code == 503:
-                assert "Back in a moment" in answer.text
-                time.sleep(int(answer.headers["Retry-After"]) / 5)
-
-    # Four workers answer eight in a second. Sixty visitors would each wait for more than the timeout.
-    with ThreadPoolExecutor(60) as visitors:
-        list(visitors.map(visit, range(60)))
-    assert {*statuses} == {200, 503}
-    assert requests.get(f"{bad_site.url}/bad/slow", timeout=10).status_code == 200
+    """Ten times what the workers can do: some get their page, the others a 503; nobody a 504."""
+    rush = Rush(bad_site, 12)
+    print(table(rush))
+    assert {status for _, status, _ in rush.answers} == {200, 503}
+    assert min(rush.seconds("/static/welcome/landing.css", 503), default=None) is None
     assert "overloaded" in [finding.cause for finding in doctor.walk(bad_site)]
