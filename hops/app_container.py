@@ -1,6 +1,7 @@
 """Why the app's container does not run, or is called unhealthy: the engine, its log or init say so."""
 
 import re
+from collections.abc import Sequence
 
 from hops.containers import State
 from hops.finding import Finding
@@ -29,6 +30,17 @@ REASONS = {
 }
 
 
+# What these causes say of a place that only their log line knows.
+WORDS = {"place": "the socket's", "where": "the database", "host": "of that name"}
+
+
+def telling(lines: Sequence[str]) -> str:
+    """Return the line that says most of why uWSGI ended."""
+    return next(
+        (line for line in lines if "GAME OVER" not in line and "getopt" not in line), lines[-1]
+    )
+
+
 def not_running(site: Site, state: State) -> Finding:
     """Return why the app does not run: init, the engine or its own log say so."""
     if state.status == "paused":
@@ -45,16 +57,7 @@ def not_running(site: Site, state: State) -> Finding:
     ended_badly = state.restarts or state.error or state.exit_code not in (0, 30, 137, 143)
     if known and ended_badly:
         cause, lines = known
-        error = next(
-            (line for line in lines if "GAME OVER" not in line and "getopt" not in line), lines[-1]
-        )
-        words = {
-            "error": error,
-            "place": "the socket's",
-            "where": "the database",
-            "host": "of that name",
-        }
-        return site.broken(cause, *lines, **words)
+        return site.broken(cause, *lines, **WORDS, error=telling(lines))
     return site.broken("app-not-running", *site.last_lines(site.app), state=state)
 
 
@@ -92,6 +95,8 @@ def health(site: Site) -> Finding | None:
         state = site.state(service)
         if state.health != "unhealthy":
             continue
+        if service == site.app and site.vassals is not None:
+            continue  # it is about all sites of the container
         if service == site.nginx or site.inside.get("load", {}).get("django"):
             log = site.stack.container(service).attrs["State"]["Health"]["Log"] or []
             error = log[-1]["Output"].strip().splitlines()[-1:] if log else []

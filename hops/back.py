@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hops import inside
+from hops import emperor, inside
 from hops.containers import Containers
+from hops.emperor import Vassal
 from hops.processes import Identity, Process, masters, workers
 from hops.stack import StackError
 
@@ -27,10 +28,47 @@ class Back(Containers):
 
     @cached_property
     def uwsgi(self) -> Process:
-        """uWSGI's master process, or the only one; raise ``StackError`` when none runs."""
+        """
+        uWSGI's master process, or the only one; under an Emperor, that of the site's vassal.
+
+        Raise ``StackError`` when none runs.
+        """
+        if self.vassal:
+            if self.vassal.master:
+                return self.vassal.master
+            raise StackError(f"the vassal {self.vassal.name} does not run in {self.app}")
         for master in masters(self.processes, "uwsgi"):
             return master
         raise StackError(f"no uWSGI process runs in {self.app}")
+
+    @cached_property
+    def vassals(self) -> list[Vassal] | None:
+        """The vassals in the app's container; ``None`` when no Emperor runs there, or nothing at all."""
+        try:
+            return emperor.look(self.stack, self.app, self.processes)
+        except StackError:
+            return None
+
+    @cached_property
+    def vassal(self) -> Vassal | None:
+        """The vassal that has the site's socket; ``None`` when there is none, or no Emperor."""
+        if not self.vassals:
+            return None
+        try:
+            address = self.socket
+        except StackError:
+            return None
+        return next((vassal for vassal in self.vassals if vassal.has(address)), None)
+
+    @property
+    def socket(self) -> str | tuple[str, int]:
+        """Where uWSGI listens, which nginx knows: ``Site`` looks."""
+        raise StackError("nobody says where the socket is")
+
+    @property
+    def beside_uwsgi(self) -> str:
+        """The user to run things as that use the socket: in a vassal's case, that user alone may."""
+        return str(self.app_identity) if self.vassal and self.vassal.master else ""
 
     @property
     def runs_uwsgi(self) -> bool:
@@ -123,13 +161,17 @@ class Back(Containers):
         try:
             worker = workers(self.processes, self.uwsgi)[0]
             attributes = self.stack.container(self.app).attrs
+            command = [attributes["Path"], *attributes["Args"]]
+            workdir = attributes["Config"]["WorkingDir"]
+            if self.vassal:
+                command, workdir = ["uwsgi", "--ini", self.vassal.name], self.vassal.directory
             call = {
                 "host": self.named_host,
                 "pid": self.uwsgi.pid,
                 "program": worker.program,
                 "directory": worker.directory,
-                "command": [attributes["Path"], *attributes["Args"]],
-                "workdir": attributes["Config"]["WorkingDir"],
+                "command": command,
+                "workdir": workdir,
             }
             output = self.stack.exec(
                 self.app,

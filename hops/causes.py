@@ -346,7 +346,8 @@ SOCKET = {
         "502 or 503 at once; nginx logs (13: Permission denied)",
         "nginx ({identity}) may not connect to {path}: its mode is {mode}, its owner {owner},"
         " and connecting needs the right to write.",
-        "set chmod-socket = 660 in {ini}, and give both containers the same group",
+        "set chmod-socket = 660 in {ini}, and give both containers the same group; then docker compose"
+        " restart {app}, since a reload keeps the socket that is there",
     ),
     "socket-directory-private": Cause(
         "socket",
@@ -458,6 +459,26 @@ UWSGI = {
         "502; the app container restarts again and again",
         "uWSGI's listen is larger than the container's net.core.somaxconn: {error}",
         "sysctls: net.core.somaxconn in the Compose file, or a smaller listen",
+    ),
+    "vassal-failed": Cause(
+        "uwsgi",
+        "503 on one site; the others work",
+        "The vassal {vassal} ends whenever the Emperor starts it ({times} times by now): {error}",
+        "{advice}. After a change in {ini}: {publish}",
+    ),
+    "vassal-refused": Cause(
+        "uwsgi",
+        "503 on one site; the others work",
+        "The Emperor does not start the vassal {vassal}: in tyrant mode its ini file may not belong to"
+        " root, nor to root's group ({owner}).",
+        "make the user and group that shall run the site its owner; here: uid and gid in {ini}, then"
+        " {publish}",
+    ),
+    "vassal-missing": Cause(
+        "uwsgi",
+        "503 on one site; the others work",
+        "No vassal of the Emperor in {app} has {address}, to which nginx sends the requests for {host}.",
+        "put the site's ini file back, or take its server block out of nginx's configuration",
     ),
     "app-not-loaded": Cause(
         "uwsgi",

@@ -5,7 +5,7 @@ import importlib
 import time
 from collections.abc import Iterable, Iterator
 
-from hops import app_container, logs
+from hops import app_container, logs, vassals
 from hops.finding import HOPS, Finding, Verdict, blocked, unknown
 from hops.site import Site
 
@@ -27,7 +27,9 @@ def look(site: Site, hop: str) -> list[Finding]:
     for role in NEEDS.get(hop, ()):
         if not site.state(getattr(site, role)).running:
             return [blocked(hop, JUDGED_BY[role])]
-        if role == "app" and (not site.runs_uwsgi or app_container.keeps_failing(site)):
+        if role == "app" and (
+            not site.runs_uwsgi or app_container.keeps_failing(site) or vassals.wrong(site)
+        ):
             return [blocked(hop, "uwsgi")]
     findings = list(importlib.import_module(f"hops.{hop}").check(site))
     if all(finding.verdict is Verdict.OK for finding in findings):

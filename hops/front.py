@@ -4,11 +4,13 @@ nginx and its configuration, as far as a hop has to know it: looked up once.
 Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
 """
 
+import contextlib
 import itertools
 import shlex
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from hops import nginx_config, upstream
 from hops.containers import Containers
@@ -164,13 +166,21 @@ class Front(Containers):
 
     @cached_property
     def site_url(self) -> str:
-        """The first address of SITE_URL, which our own stack gives to nginx; empty elsewhere."""
+        """
+        The first address of SITE_URL, which our own stack gives to nginx; empty elsewhere, and for
+        another site behind the same nginx.
+        """
         try:
             environment = self.stack.container(self.nginx).attrs["Config"]["Env"]
         except StackError:
             return ""
         urls = [item.partition("=")[2] for item in environment if item.startswith("SITE_URL=")]
-        return str(urls[0]).split(",")[0] if urls else ""
+        url = str(urls[0]).split(",")[0] if urls else ""
+        with contextlib.suppress(StackError):
+            names = nginx_config.host_names(self.server)
+            if names and (urlsplit(url).hostname or "") not in names:
+                return ""
+        return url
 
     @cached_property
     def published(self) -> list[Published]:

@@ -78,11 +78,19 @@ class Site(Front, Back):
         manage = f"docker compose exec {self.app} python3 manage.py"
         job = f"docker compose run --rm {self.init}"
         ours = self.init == "init"
+        ini = "uwsgi/mysite.ini" if ours else "uWSGI's ini file"
+        publish = ""
+        if self.vassal:
+            published = "vassals" in self.stack.definition["services"]
+            ini = f"uwsgi/vassals/{self.vassal.name}" if published else self.vassal.file
+            publish = "docker compose run --rm vassals" if published else f"touch {ini}"
         return {
             "nginx": self.nginx,
             "app": self.app,
             "init": self.init,
-            "ini": "uwsgi/mysite.ini" if ours else "uWSGI's ini file",
+            "ini": ini,
+            "publish": publish,
+            "vassal": self.vassal.name if self.vassal else "",
             "migrate": job if ours else f"{manage} migrate",
             "collect": job if ours else f"{manage} collectstatic --no-input",
             "recollect": job if ours else f"{manage} collectstatic --no-input --clear",
@@ -234,7 +242,8 @@ class Site(Front, Back):
         said = []
         with contextlib.suppress(StackError, ValueError):
             command = (self.python, "-c", Path(backlog.__file__).read_text())
-            waiting = self.stack.exec(self.app, *command, json.dumps(self.socket)).out
+            address = json.dumps(self.socket)
+            waiting = self.stack.exec(self.app, *command, address, user=self.beside_uwsgi).out
             numbers = [str(number) for number in json.loads(waiting)]
             said += [f"{' of '.join(numbers)} waiting at the socket"] if numbers else []
         with contextlib.suppress(StackError):
@@ -259,5 +268,6 @@ class Site(Front, Back):
             *arguments,
             service=self.app,
             python=self.python,
+            user=self.beside_uwsgi,
             environment=self.path_variable,
         )

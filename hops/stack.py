@@ -350,9 +350,9 @@ class Stack:
             )
         return output.out
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, user: str = "") -> str:
         """Run ``manage.py`` beside the running site and return what it printed."""
-        return self.run("app", "python3", "manage.py", *arguments)
+        return self.run("app", "python3", "manage.py", *arguments, user=user)
 
     def logs(self, service: str, since: float | None = None) -> str:
         """Return what a service wrote to stdout and stderr since a time (seconds since the epoch)."""
@@ -381,6 +381,7 @@ class Stack:
         *arguments: object,
         service: str = "app",
         python: str = "python3",
+        user: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> object:
         """
@@ -391,7 +392,7 @@ class Stack:
         """
         source = Path(uwsgi_protocol.__file__).read_text()
         call = json.dumps([function, socket, *arguments])
-        output = self.exec(service, python, "-c", source, call, environment=environment)
+        output = self.exec(service, python, "-c", source, call, user=user, environment=environment)
         if output.code:
             raise StackError(f"{function}: {output.err.strip() or output.out.strip()}")
         result = json.loads(output.out)

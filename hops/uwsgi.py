@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from hops import app_container, uwsgi_options
+from hops import app_container, uwsgi_options, vassals
 from hops.finding import Finding, ok, unknown
 from hops.site import TIMEOUT, Site
 from hops.stack import StackError
@@ -16,6 +16,9 @@ def check(site: Site) -> Iterator[Finding]:
     state = site.state(site.app)
     if not state.running or app_container.keeps_failing(site):
         yield app_container.not_running(site, state)
+        return
+    if missing := vassals.wrong(site):
+        yield missing
         return
     if not site.runs_uwsgi:
         # Between two attempts to start, or before the first.

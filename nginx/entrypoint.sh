@@ -63,6 +63,9 @@ fi
 
 cp "/etc/nginx/listen-$SCHEME.conf" /run/nginx/listen.conf
 
+# Other sites than ours: compose/emperor.yaml.
+[ ! "${NGINX_SITES-}" ] || echo "include $NGINX_SITES;" >>/run/nginx/settings.conf
+
 certificate_is() { stat --format '%i %Y' "$CERTIFICATE" || echo missing; }
 
 # Waits for another certificate, for ever: nginx finishes what it is answering with the old one.

@@ -320,6 +320,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("killed: requests, failed of them, seconds until healthy")
         for name, sent, failed, seconds in killed:
             terminalreporter.write_line(f"{name:<40} {sent:>6} {failed:>6} {seconds:>6} s")
+    if under_load := [
+        properties["under_load"] for properties in seen if "under_load" in properties
+    ]:
+        terminalreporter.section("under load: what was done, requests, failed of them")
+        for name, sent, failed in under_load:
+            terminalreporter.write_line(f"{name:<60} {sent:>6} {failed:>6}")
     show_faults(terminalreporter, [properties for properties in seen if "cause" in properties])
 
 

@@ -17,14 +17,15 @@ PASSWORD = "correct horse battery staple"
 File = tuple[str, bytes, str]
 
 
-def create_user(stack: Stack, name: str, *, superuser: bool = True) -> None:
-    """Create a user whose password is ``PASSWORD``."""
+def create_user(stack: Stack, name: str, *, superuser: bool = True, as_user: str = "") -> None:
+    """Create a user whose password is ``PASSWORD``; run the command as another than the container's."""
     function = "create_superuser" if superuser else "create_user"
     stack.manage(
         "shell",
         "--command",
         "from django.contrib.auth.models import User;"
         f"User.objects.{function}({name!r}, password={PASSWORD!r})",
+        user=as_user,
     )
 
 

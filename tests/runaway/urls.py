@@ -8,8 +8,8 @@ from django.urls import path
 from mysite.urls import urlpatterns as site_urls
 
 
-def slow(_request):
-    time.sleep(0.5)
+def slow(request):
+    time.sleep(float(request.GET.get("seconds", 0.5)))
     return HttpResponse("done")
 
 
