@@ -10,7 +10,9 @@ from hops.stack import StackError
 
 # What a Python program says last, and uWSGI when it has no site to run.
 EXCEPTION = r"^\w[\w.]*(?:Error|Exception|ImproperlyConfigured)\b"
-NOT_LOADED = rf"GAME OVER|{EXCEPTION}|unable to load app|cannot open shared"
+NOT_LOADED = (
+    rf"GAME OVER|failed to open python file|{EXCEPTION}|unable to load app|cannot open shared"
+)
 
 # Why uWSGI, or what runs before it, ended: what it says, in the order in which to believe it. The
 # messages are those of core/uwsgi.c, core/socket.c, plugins/python and of the shell.

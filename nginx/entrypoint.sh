@@ -63,7 +63,8 @@ fi
 
 cp "/etc/nginx/listen-$SCHEME.conf" /run/nginx/listen.conf
 
-# Other sites than ours: compose/emperor.yaml.
+# Other sites than ours: compose/emperor.yaml. Before ours, so that a host which is in SITE_URL, too, for
+# the certificate, is theirs.
 [ ! "${NGINX_SITES-}" ] || echo "include $NGINX_SITES;" >>/run/nginx/settings.conf
 
 certificate_is() { stat --format '%i %Y' "$CERTIFICATE" || echo missing; }
