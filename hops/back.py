@@ -58,7 +58,11 @@ class Back(Containers):
             address = self.socket
         except StackError:
             return None
-        return next((vassal for vassal in self.vassals if vassal.has(address)), None)
+        for vassal in self.vassals:
+            if vassal.has(address):
+                return vassal
+        near = [vassal for vassal in self.vassals if vassal.is_near(address)]
+        return near[0] if len(near) == 1 else None
 
     @property
     def socket(self) -> str | tuple[str, int]:

@@ -48,6 +48,15 @@ class Vassal(NamedTuple):
             return bool(re.search(rf"(?<![\w.-]){re.escape(socket)}(?!\S)", text))
         return bool(re.search(rf":{socket[1]}(?!\S)", text))
 
+    def is_near(self, socket: str | tuple[str, int]) -> bool:
+        """Return whether its ini names a socket in the same directory, which may have been renamed."""
+        if not isinstance(socket, str):
+            return False
+        place = re.escape(str(PurePosixPath(socket).parent))
+        return bool(
+            re.search(rf"^\s*(?:uwsgi-)?socket\s*=\s*{place}/[^/\s]+\s*$", self.text, re.MULTILINE)
+        )
+
 
 def look(stack: Stack, service: str, processes: list[Process]) -> list[Vassal] | None:
     """Return the vassals of a service's Emperor; ``None`` when it runs none."""
