@@ -301,6 +301,16 @@ def test_an_ini_that_does_not_say_as_whom_is_refused_and_nothing_changes(
     assert ours == empire.inis["hello.ini"]
 
 
+def test_a_second_file_in_the_same_second_is_noticed(empire: Empire) -> None:
+    """The Emperor compares whole seconds."""
+    empire.is_changed = True
+    file = "/run/vassals/hello.ini"
+    command = f"chown 0:0 {file}; touch {file}; stat -c %Y {file}; python3 /uwsgi/publish_vassals.py >&2; stat -c %Y {file}"
+    said = empire.stack.compose("run", "--rm", "vassals", "bash", "-c", command).stdout
+    before, after = map(int, said.split())
+    assert after > before
+
+
 # -- the health check, and the doctor
 
 

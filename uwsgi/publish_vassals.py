@@ -10,10 +10,12 @@ uwsgi/vassals goes there, too. May be repeated at any time: what has not changed
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 SOURCE = Path("/uwsgi/vassals")
 VOLUME = Path("/run/vassals")
+MARGIN = 0.02  # seconds by which a file's time may be behind the clock
 
 
 def identity(name: str, text: str) -> tuple[int, int]:
@@ -30,14 +32,22 @@ def identity(name: str, text: str) -> tuple[int, int]:
 
 
 def publish(name: str, content: bytes, uid: int, gid: int) -> None:
-    """Put a file on the volume: the Emperor sees the old one or the new one, never half of it."""
+    """
+    Put a file on the volume: the Emperor sees the old one or the new one, never half of it.
+
+    It compares times in whole seconds, and would not notice another file of the same second: so this
+    waits for the next one, a second at most.
+    """
+    target = VOLUME / name
+    if target.exists():
+        time.sleep(min(1, max(0, int(target.stat().st_mtime) + 1 - time.time())) + MARGIN)
     new = VOLUME / f"{name}.new"  # the Emperor looks at .ini only
     new.unlink(missing_ok=True)  # of a job that was interrupted
     with new.open("xb") as file:
         file.write(content)
     new.chmod(0o440)
     os.chown(new, uid, gid)
-    new.replace(VOLUME / name)
+    new.replace(target)
 
 
 def differs(source: Path, content: bytes, uid: int, gid: int) -> bool:
