@@ -2,7 +2,7 @@
 # What can be done with the containers of the stack while it serves. Sourced after lib.sh, never run.
 
 # The project's name, as Compose has it; what runs once, and ends.
-project=$(docker compose config | sed --quiet 's/^name: //p')
+project=$(project_name)
 mapfile -t jobs < <(one_shot_services)
 
 # containers SERVICE [docker ps OPTION…]: ids, the newest first; none of "docker compose run".
@@ -27,6 +27,31 @@ becomes_healthy() {
             docker logs "$1" 2>&1 | sed '1!{/getting INI configuration/,$d}' | tail --lines=12
             docker inspect --format '{{range .State.Health.Log}}{{println .Output}}{{end}}' "$1" |
                 sed '/^$/d; s/^/health check: /' | tail --lines=1
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+# workers: their process ids, one a line; the other children of uWSGI hand on its log (log/log-relay).
+# shellcheck disable=SC2016 # the dollars are for the container's shell
+workers() {
+    docker exec "$app" bash -c 'for id in $(</proc/1/task/1/children); do
+        ! grep --quiet --null-data mysite.ini "/proc/$id/cmdline" || echo "$id"
+    done' 2>/dev/null
+}
+
+# reloaded: lets $app load the site anew (SIGHUP); waits until none of its workers is left, and the site
+# answers. Returns 1, with its last words, when that does not come about.
+reloaded() {
+    local before started now deadline=$((SECONDS + 120))
+    before=$(workers)
+    started=$(field "$app" .State.StartedAt)
+    docker kill --signal HUP "$app"
+    until now=$(workers) && [ "$now" ] && ! grep --quiet --line-regexp --fixed-strings "$before" <<<"$now" &&
+        docker exec "$app" python3 /uwsgi/healthcheck.py; do
+        if [ "$(field "$app" .State.StartedAt)" != "$started" ] || ((SECONDS > deadline)); then
+            docker logs --tail=15 "$app"
             return 1
         fi
         sleep 0.2

@@ -77,13 +77,25 @@ local_ca() {
     [ ! -r "$bundle" ] || printf '%s' "$bundle"
 }
 
+# use_local_ca: lets Compose's builds have that bundle, unless .env or the environment names one.
+use_local_ca() { grep --quiet --no-messages '^BUILD_CA=' .env || export BUILD_CA="${BUILD_CA-$(local_ca)}"; }
+
+# need_engine: ends the script where no engine answers.
+need_engine() {
+    docker version >/dev/null 2>"$STEP_LOG" || fail "no Docker engine answers: $(tail --lines=1 "$STEP_LOG")"
+}
+
+# project_name: the name that Compose has for this stack. Ends the script when the settings do not fit.
+project_name() {
+    docker compose config 2>"$STEP_LOG" | sed --quiet 's/^name: //p' ||
+        fail "compose.yaml does not work with these settings: $(tail --lines=1 "$STEP_LOG")"
+}
+
 # find_site: sets $project to the name that Compose has for this stack. Ends the script where there is no
 # engine, or no image yet.
 find_site() {
-    project=$(docker compose config 2>"$STEP_LOG" | sed --quiet 's/^name: //p') && [ -n "$project" ] ||
-        fail "Compose cannot read this project: $(tail --lines=1 "$STEP_LOG")"
-    docker version >/dev/null 2>"$STEP_LOG" ||
-        fail "no Docker engine answers: $(tail --lines=1 "$STEP_LOG")"
+    project=$(project_name)
+    need_engine
     docker image inspect "$project-app" >/dev/null 2>&1 ||
         fail "there is no image of this site here: run scripts/up first."
 }
@@ -107,13 +119,12 @@ check_settings() {
         grep --quiet "^#$name=" .env.example ||
             fail "the environment has $name, which is not a setting; .env.example lists them all."
     done < <(compgen -e SITE_)
-    docker compose config --quiet 2>"$STEP_LOG" ||
-        fail "compose.yaml does not work with these settings: $(tail --lines=1 "$STEP_LOG")"
+    project_name >/dev/null
 }
 
 # build_images: returns Compose's status. At a terminal, what Compose shows is worth seeing.
 build_images() {
-    grep --quiet --no-messages '^BUILD_CA=' .env || export BUILD_CA="${BUILD_CA-$(local_ca)}"
+    use_local_ca
     if [ -t 2 ]; then
         say "Building the images"
         docker compose build

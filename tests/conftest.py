@@ -196,15 +196,20 @@ def make_stack(run: str, images: str, free_port: Callable[[], int]) -> Callable[
     return make
 
 
+def remove(stack: Stack) -> None:
+    """Remove a stack with all that is its own: containers, networks, volumes, the names of its images."""
+    stack.compose("kill", check=False)
+    stack.down("--volumes")
+    # :latest, and what scripts/deploy keeps as :previous
+    for image in stack.engine.images.list():
+        for tag in image.tags:
+            if tag.startswith(f"{stack.project}-"):
+                stack.engine.images.remove(tag, noprune=True)
+
+
 def discard(stack: Stack, config: pytest.Config) -> None:
     if not config.getoption("--keep"):
-        stack.compose("kill", check=False)
-        stack.down("--volumes")
-        # :latest, and what scripts/deploy keeps as :previous
-        for image in stack.engine.images.list():
-            for tag in image.tags:
-                if tag.startswith(f"{stack.project}-"):
-                    stack.engine.images.remove(tag, noprune=True)
+        remove(stack)
 
 
 @contextlib.contextmanager

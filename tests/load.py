@@ -10,6 +10,7 @@ from typing import NamedTuple
 import requests
 
 from hops.stack import Stack
+from tests.crowd import Crowd
 from tests.people import png, submit
 
 
@@ -27,7 +28,7 @@ class Sent(NamedTuple):
         return not 200 <= self.status < 400
 
 
-class Load:
+class Load(Crowd):
     """
     Some who read pages and static files, and some who upload; from ``with`` to its end. They come
     with the cookies of ``person``, who may use the admin.
@@ -39,25 +40,15 @@ class Load:
     def __init__(
         self, stack: Stack, person: requests.Session, readers: int = 2, writers: int = 2
     ) -> None:
+        super().__init__()
         self.sent: list[Sent] = []
         self.acknowledged: list[str] = []
         self._stack = stack
-        self._end = threading.Event()
         work = [self._read] * readers + [self._write] * writers
-        self._threads = [
+        self.threads = [
             threading.Thread(target=act, args=(number, copy.deepcopy(person)))
             for number, act in enumerate(work)
         ]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
 
     def failed(self) -> list[Sent]:
         """Return the requests that failed."""
@@ -85,7 +76,7 @@ class Load:
 
     def _read(self, _number: int, person: requests.Session) -> None:
         addresses = {"page": "/", "static": "/static/welcome/landing.css"}
-        while not self._end.is_set():
+        while not self.stop.is_set():
             for kind, path in addresses.items():
                 self._do(kind, partial(self._get, person, path))
 
@@ -94,7 +85,7 @@ class Load:
 
     def _write(self, number: int, person: requests.Session) -> None:
         count = 0
-        while not self._end.is_set():
+        while not self.stop.is_set():
             title = f"{number}-{(count := count + 1)}"
 
             def send(title: str = title) -> int:

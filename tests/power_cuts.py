@@ -28,14 +28,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import docker
 import requests
 
 from hops.stack import Stack, StackError
+from tests.conftest import ROOT, remove
 from tests.people import create_user, log_in
 from tests.writers import Tally, check, writing
 
-ROOT = Path(__file__).resolve().parent.parent
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, fs/ext4/ext4.h
 NOLOGFLUSH = 2
 VOLUMES = ("data", "media", "static")
@@ -181,10 +180,7 @@ def main() -> int:
             stack.up("--no-build")
             outcome = run(stack, disk, arguments.cuts, lambda text: print(text, file=sys.stderr))
         finally:
-            stack.compose("kill", check=False)
-            stack.down("--volumes")
-            for name in ("app", "nginx"):
-                docker.from_env().images.remove(f"{stack.project}-{name}", noprune=True)
+            remove(stack)
     print(table(outcome))
     return 1 if outcome.bad else 0
 

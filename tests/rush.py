@@ -12,14 +12,12 @@ import statistics
 import sys
 import threading
 import time
-from pathlib import Path
 
-import docker
 import requests
 
 from hops.stack import Stack
+from tests.conftest import ROOT, remove
 
-ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = {"COMPOSE_FILE": "compose.yaml:tests/runaway/compose.yaml"}
 
 CAPACITY = 8  # answers in a second: tests/runaway/urls.py
@@ -115,10 +113,7 @@ def main() -> None:
         stack.up("--no-build")
         print(table(Rush(stack, arguments.seconds)))
     finally:
-        stack.compose("kill", check=False)
-        stack.down("--volumes")
-        for name in ("app", "nginx"):
-            docker.from_env().images.remove(f"{stack.project}-{name}", noprune=True)
+        remove(stack)
 
 
 if __name__ == "__main__":

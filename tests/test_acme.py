@@ -15,7 +15,7 @@ from hops.finding import Finding, Verdict
 from hops.stack import Stack
 from tests.conftest import discard, watched
 from tests.doctor import assert_healthy, first_broken, walk
-from tests.tls_client import Crowd, ask, names, shown, trusting, wait_for_another
+from tests.tls_client import Visitors, ask, names, shown, trusting, wait_for_another
 
 FILES = "compose.yaml:compose/tls.yaml:compose/acme.yaml:tests/acme/compose.yaml"
 FILE = "/srv/certificates/site.pem"
@@ -150,7 +150,7 @@ def test_it_is_renewed_under_load_without_a_failed_request(
 ) -> None:
     hand_over(stack, aged(authority, 61, 29))
     before = shown(stack, HOST)
-    with Crowd(stack, HOST) as crowd:
+    with Visitors(stack, HOST) as crowd:
         time.sleep(2)
         stack.compose("kill", "--signal", "HUP", "renewal")
         wait_for_another(stack, before, HOST)

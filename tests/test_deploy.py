@@ -441,7 +441,7 @@ def test_under_load(
     lost = sorted(set(load.counted) - set(stored))
     with capsys.disabled():
         print(f"\n\n{', '.join(f'{count} {what}' for what, count in done.items())}")
-        print(f"in {time.monotonic() - began:.0f} s, under {len(load._threads)} visitors:")
+        print(f"in {time.monotonic() - began:.0f} s, under {len(load.threads)} visitors:")
         print(load.table())
         print(
             f"POSTs acknowledged: {len(load.counted)}, lost: {len(lost)}, duplicated: {len(duplicated)}"

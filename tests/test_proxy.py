@@ -48,12 +48,9 @@ def shared_stack(
         PROXY_PORT=port,
         PROXY_CERTIFICATE=str(certificate),
     )
-    try:
-        stack.compose("build", "proxy", timeout=600)
-        with started(stack, pytestconfig):
-            yield stack
-    finally:
-        stack.engine.images.remove(f"{stack.project}-proxy", noprune=True)
+    stack.compose("build", "proxy", timeout=600)
+    with started(stack, pytestconfig):
+        yield stack
 
 
 def client(stack: Stack, **headers: str) -> str:

@@ -26,7 +26,7 @@ from hops.stack import PROJECT_LABEL, Output, Stack
 from tests.conftest import started, watched
 from tests.doctor import assert_healthy, first_broken, walk
 from tests.people import PASSWORD, create_user
-from tests.tls_client import HOSTS, Crowd, ask, connect, names, shown, trusting, wait_for_another
+from tests.tls_client import HOSTS, Visitors, ask, connect, names, shown, trusting, wait_for_another
 
 TLS = "compose.yaml:compose/tls.yaml"
 FILE = "/srv/certificates/site.pem"
@@ -509,7 +509,7 @@ def test_it_is_renewed_before_it_ends_and_nobody_notices(plain_settings: Stack) 
     wait_for_another(plain_settings, before)
     ending = shown(plain_settings, "localhost")
     assert ending.subject.rfc4514_string() == "CN=old"
-    with Crowd(plain_settings, "localhost") as crowd:
+    with Visitors(plain_settings, "localhost") as crowd:
         time.sleep(1)
         plain_settings.compose("kill", "--signal", "HUP", "renewal")
         wait_for_another(plain_settings, ending)

@@ -11,6 +11,7 @@ import trustme
 from cryptography import x509
 
 from hops.stack import Stack
+from tests.crowd import Crowd
 
 # The second is longer than nginx's tables take by default.
 HOSTS = ("site.example", "www.department-with-quite-a-long-name.site.example")
@@ -97,18 +98,18 @@ def wait_for_another(
     stack.wait("another certificate is shown", another, seconds)
 
 
-class Crowd:
+class Visitors(Crowd):
     """
     Visitors who never stop, as a context: six who come anew each time, two who keep their connection,
     and two whose request takes three seconds to arrive. What fails is in ``failures``.
     """
 
     def __init__(self, stack: Stack, host: str) -> None:
+        super().__init__()
         self.stack = stack
         self.host = host
         self.failures: list[str] = []
         self.answers = 0
-        self.stop = threading.Event()
         kinds = [self.come_anew] * 6 + [self.stay] * 2 + [self.hesitate] * 2
         self.threads = [threading.Thread(target=self.visit, args=(kind,)) for kind in kinds]
 
@@ -157,13 +158,3 @@ class Crowd:
             answer = http.client.HTTPResponse(connection)
             answer.begin()
             return [answer.status]
-
-    def __enter__(self) -> "Crowd":
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()

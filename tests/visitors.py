@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import requests
 
+from tests.crowd import Crowd
+
 FILE = b"x" * 300_000  # nginx puts it on disk, uWSGI too, and Django as well
 
 
@@ -21,7 +23,7 @@ class Answer(NamedTuple):
     problem: str
 
 
-class Load:
+class Load(Crowd):
     """
     Twenty-two visitors of a site with the app of tests/release, each with a connection of its own.
 
@@ -30,32 +32,22 @@ class Load:
     """
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         self.url = url
         self.answers: list[Answer] = []
         self.counted: list[str] = []  # the POSTs that were answered with success
         self._numbers = itertools.count()
-        self._stop = threading.Event()
         kinds = (self._page, 11), (self._hit, 6), (self._upload, 3), (self._slow, 2)
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._visit, args=(ask,))
             for ask, count in kinds
             for _ in range(count)
         ]
 
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
     def _visit(self, ask: Callable[[requests.Session], None]) -> None:
         visitor = requests.Session()
         visitor.trust_env = False
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             began = time.monotonic()
             try:
                 ask(visitor)
@@ -64,7 +56,7 @@ class Load:
                 problem = f"{type(error).__name__}: {error}"
             seconds = time.monotonic() - began
             self.answers.append(Answer(ask.__name__.strip("_"), seconds, problem))
-            self._stop.wait(0.05)
+            self.stop.wait(0.05)
 
     def _answer(self, response: requests.Response, expected: str = "") -> None:
         assert response.status_code == 200, f"{response.status_code} from {response.url}"

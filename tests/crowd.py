@@ -1,0 +1,23 @@
+"""Threads that go on for as long as a ``with`` block does."""
+
+import threading
+from collections.abc import Sequence
+from typing import Self
+
+
+class Crowd:
+    """Give it ``threads`` that look at ``stop``; they start with the block, and are told to stop at its end."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.threads: Sequence[threading.Thread] = ()
+
+    def __enter__(self) -> Self:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
