@@ -130,10 +130,10 @@ def images(run: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that finds a port on which nothing listens."""
-    # A hundred ports for each process, below those that the kernel gives to outgoing connections:
+    # Five hundred ports for each process, below those that the kernel gives to outgoing connections:
     # two workers, or two runs, then hardly ever find the same one at the same moment.
-    first = 20_000 + os.getpid() % 120 * 100
-    candidates = iter(range(first, first + 100))
+    first = 20_000 + os.getpid() % 24 * 500
+    candidates = iter(range(first, first + 500))
 
     def find() -> int:
         for port in candidates:

@@ -243,6 +243,8 @@ def test_a_page_that_never_ends(patient: Stack) -> None:
     finally:
         act(patient, "app", sql("DROP VIEW welcome_upload"))
         act(patient, "app", sql("ALTER TABLE away RENAME TO welcome_upload"))
+        # Or the next test that stops the app waits for the one that still makes the page.
+        act(patient, "app", f"kill -KILL {WORKERS}")
     wait_until_healthy(patient)
 
 
