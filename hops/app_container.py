@@ -79,8 +79,8 @@ def reason(site: Site) -> tuple[str, tuple[str, ...]] | None:
     error = site.state(site.app).error
     for cause, pattern in REASONS.items():
         lines = site.last_lines(site.app, pattern)
-        if re.search(pattern, error):
-            lines = (error,)
+        if error:  # the engine could not start it: what the log has is of an earlier start
+            lines = (error,) * bool(re.search(pattern, error))
         if not lines:
             continue
         if cause == "collectstatic-failed":

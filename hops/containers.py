@@ -91,7 +91,7 @@ class Containers:
 
     def log(self, service: str, window: float = 0) -> list[str]:
         """
-        Return the lines of a service's log since its container started, or the end of a stopped one's.
+        Return the lines of a service's log since its container was last started, also when it ended.
 
         With ``window``, in seconds, none that are older than that, or than ``self.since``. Control
         characters, which a stranger can put into a log, are replaced; query strings, which may hold a
@@ -99,18 +99,16 @@ class Containers:
         """
         state = self.state(service)
         try:
-            if state.running:
-                # The engine notes the start when the first lines may be there already; and of a
-                # container that ends again and again, the last attempt says why.
-                again = state.restarts and not window
-                since = seconds(state.ended) - 5 if again else seconds(state.started) - 0.1
-                if window:
-                    since = max(since, self.since, time.time() - window)
-                lines = self.stack.logs(service, since).splitlines() + self.log_files(
-                    service, since
-                )
-            else:
-                lines = self.stack.logs(service).splitlines()[-80:]
+            # The engine notes the start when the first lines may be there already; and of a container
+            # that ends again and again and runs for the moment, the attempt before says why.
+            again = state.running and state.restarts and not window
+            since = seconds(state.ended) - 5 if again else seconds(state.started) - 0.1
+            since = max(since, self.since if again or window else 0)  # 0: it was never started
+            if window and state.running:
+                since = max(since, time.time() - window)
+            lines = self.stack.logs(service, since).splitlines()
+            # What it wrote to files can be read only while it runs.
+            lines = lines + self.log_files(service, since) if state.running else lines[-80:]
         except StackError:
             return []
         lines = [re.sub(r"\?[^\s\"']+", "?…", line) for line in lines if line]

@@ -305,9 +305,9 @@ class Stack:
                 environment=dict(environment or {}),
             )["Id"]
             out, err = api.exec_start(started, demux=True)
-        except docker.errors.APIError as error:  # above all: it does not run
+            code: int = api.exec_inspect(started)["ExitCode"]
+        except docker.errors.APIError as error:  # above all: it does not run, or ended meanwhile
             raise StackError(f"{service}: {error.explanation or error}") from None
-        code: int = api.exec_inspect(started)["ExitCode"]
         text, errors = ((part or b"").decode(errors="replace") for part in (out, err))
         if text.startswith("OCI runtime exec failed"):
             # Not the command's fault, unless it is not there: the caller may try another one.

@@ -16,6 +16,7 @@ import requests
 from hops.discovery import sites
 from hops.finding import HOPS
 from hops.stack import StackError
+from tests.doctor import first_broken, listing
 from tests.foreign.examination import (
     advice,
     assert_healthy,
@@ -981,6 +982,23 @@ def test_what_a_restart_left_in_the_logs_is_no_fault(patient: Stranger) -> None:
     patient.wait_until_healthy()
     assert " 502 " in patient.log("web")
     assert_healthy(patient, SHOP)
+
+
+def test_what_ended_an_earlier_start_is_not_blamed_for_the_last(patient: Stranger) -> None:
+    """The same container, so its log has both; the earlier cause is the one to believe first."""
+    faults = {fault.cause: fault for fault in FAULTS["502, (111: Connection refused)"]}
+    earlier, last = faults["entrypoint-not-executable"], faults["collectstatic-failed"]
+    try:
+        earlier.break_it(patient)
+        earlier.show(patient)
+        patient.restore()
+        last.break_it(patient)
+        last.show(patient)
+        found = findings(patient, hops=HOPS[: HOPS.index("uwsgi") + 1])
+        assert first_broken(found).cause == last.cause, listing(found)
+    finally:
+        last.mend(patient)
+        patient.since = time.time()
 
 
 def test_all_is_mended(patient: Stranger) -> None:
