@@ -103,10 +103,10 @@ class Containers:
             # that ends again and again and runs for the moment, the attempt before says why.
             again = state.running and state.restarts and not window
             since = seconds(state.ended) - 5 if again else seconds(state.started) - 0.1
-            since = max(since, self.since if again or window else 0)  # 0: it was never started
+            since = max(since, self.since if again or window else 0)
             if window and state.running:
                 since = max(since, time.time() - window)
-            lines = self.stack.logs(service, since).splitlines()
+            lines = self.stack.logs(service, since or None).splitlines()  # 0: it was never started
             # What it wrote to files can be read only while it runs.
             lines = lines + self.log_files(service, since) if state.running else lines[-80:]
         except StackError:
