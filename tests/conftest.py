@@ -92,9 +92,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         for item in kind.list(filters={"label": PROJECT_LABEL}):
             if str(item.name).startswith(prefix):
                 item.remove()
-    for image in engine.images.list(filters={"label": PROJECT_LABEL}):
-        if f"{image.labels[PROJECT_LABEL]}-".startswith(prefix):
-            engine.images.remove(str(image.id), force=True)
+    for image in engine.api.images(filters={"label": PROJECT_LABEL}):
+        if f"{image['Labels'][PROJECT_LABEL]}-".startswith(prefix):
+            engine.images.remove(image["Id"], force=True)
 
 
 # -- stacks
@@ -196,15 +196,21 @@ def make_stack(run: str, images: str, free_port: Callable[[], int]) -> Callable[
     return make
 
 
+def image_names() -> dict[str, str]:
+    """Return the names of all images of the engine, each with the image's id."""
+    # Not images.list(): that asks for each one again, and another test may have removed it by then.
+    images = docker.from_env().api.images()
+    return {name: image["Id"] for image in images for name in image["RepoTags"] or ()}
+
+
 def remove(stack: Stack) -> None:
     """Remove a stack with all that is its own: containers, networks, volumes, the names of its images."""
     stack.compose("kill", check=False)
     stack.down("--volumes")
     # :latest, and what scripts/deploy keeps as :previous
-    for image in stack.engine.images.list():
-        for tag in image.tags:
-            if tag.startswith(f"{stack.project}-"):
-                stack.engine.images.remove(tag, noprune=True)
+    for name in image_names():
+        if name.startswith(f"{stack.project}-"):
+            stack.engine.images.remove(name, noprune=True)
 
 
 def discard(stack: Stack, config: pytest.Config) -> None:

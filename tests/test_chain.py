@@ -28,7 +28,8 @@ def test_the_times_of_a_request_fit_into_each_other(stack: Stack) -> None:
     connect, header, upstream = (
         float(entry[f"upstream_{name}"]) for name in ("connect", "header", "seconds")
     )
-    assert 0 <= connect <= header <= upstream <= entry["seconds"] + 0.001
+    # nginx reads its clock, of milliseconds, at different moments.
+    assert 0 <= connect <= header <= upstream <= entry["seconds"] + 0.0015
     assert answer.elapsed.total_seconds() >= entry["seconds"] - 0.001
 
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from hops.stack import Stack
-from tests.conftest import ROOT, copy_project, discard
+from tests.conftest import ROOT, copy_project, discard, image_names
 from tests.releases import add_app, name_release
 from tests.terminal import Terminal, refusal
 from tests.visitors import Load
@@ -49,7 +49,6 @@ class Site(Terminal):
             "label": f"com.docker.compose.project={self.stack.project}"
         }
         engine = self.stack.engine
-        images = [image for image in engine.images.list() if image.tags]
         found = {
             "containers": [
                 f"{each.name} {each.id} {each.status}"
@@ -57,14 +56,11 @@ class Site(Terminal):
             ],
             "volumes": [each.name for each in engine.volumes.list(filters=label)],
             "images": [
-                f"{tag} {image.id}"
-                for image in images
-                for tag in image.tags
-                if tag.startswith(f"{self.stack.project}-")
+                f"{name} {id}"
+                for name, id in image_names().items()
+                if name.startswith(f"{self.stack.project}-")
             ],
-            "dangling": [
-                str(each.id) for each in engine.images.list(filters=label | {"dangling": True})
-            ],
+            "dangling": engine.api.images(quiet=True, filters=label | {"dangling": True}),
         }
         return {kind: sorted(names) for kind, names in found.items()}
 
@@ -253,8 +249,10 @@ def test_a_release_that_is_no_good(site: Site, code: Path, case: str) -> None:
 MOMENTS = ["Checking the new app", "Waiting until", "Letting the old app finish"]
 
 
-def interrupted(site: Site, moment: str, number: signal.Signals) -> int:
-    """Begin a deploy, end all its processes when it says something; return its status."""
+def interrupted(
+    site: Site, moment: str, number: signal.Signals, reads: bool = True
+) -> tuple[int, str]:
+    """Begin a deploy, end all its processes when it says something; return its status, and what it said."""
     process = subprocess.Popen(
         ["scripts/deploy"],
         cwd=site.directory,
@@ -272,8 +270,10 @@ def interrupted(site: Site, moment: str, number: signal.Signals) -> int:
         assert letter, said
         said += letter
     os.killpg(process.pid, number)
+    if reads:
+        said += process.stderr.read()
     process.stderr.close()
-    return process.wait()
+    return process.wait(), said
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -294,10 +294,15 @@ def test_killed(site: Site, moment: str) -> None:
         assert site.release() == before
 
 
-def test_ctrl_c(site: Site) -> None:
+@pytest.mark.parametrize("reads", [True, False])
+def test_ctrl_c(site: Site, reads: bool) -> None:
+    """Also when nobody is there any more to read what it says: the terminal was closed."""
     before, all_before = site.release(), site.all()
     name_release(site.directory, "interrupted")
-    assert interrupted(site, "Waiting until", signal.SIGINT) == 1
+    status, said = interrupted(site, "Waiting until", signal.SIGINT, reads)
+    assert status == 1
+    if reads:
+        assert said.endswith("scripts/deploy: it was interrupted. The old release goes on.\n")
     assert site.release() == before
     assert site.all() == all_before
 

@@ -14,7 +14,7 @@ from hops import upstream
 from hops.ladder import ini, measure, packet, page, rungs, signals, trap
 from hops.nginx_config import Directive
 from hops.stack import PROJECT_LABEL, Stack
-from tests.conftest import ROOT
+from tests.conftest import ROOT, image_names
 
 NUMBERS = range(1, 9)
 
@@ -66,7 +66,7 @@ class Ladder:
         ]
         names += [str(network.name) for network in engine.networks.list(filters={"label": label})]
         names += [str(volume.name) for volume in engine.volumes.list(filters={"label": label})]
-        tags = [tag for image in engine.images.list() for tag in image.tags]
+        tags = image_names()
         return names + [tag for tag in tags if tag.startswith(f"{self.stack.project}-")]
 
 
