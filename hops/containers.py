@@ -5,7 +5,7 @@ The containers of a stack under diagnosis: what the engine says of them, and wha
 import re
 import time
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hops.stack import Stack, StackError
 
@@ -13,6 +13,13 @@ from hops.stack import Stack, StackError
 def seconds(when: str) -> float:
     """Return the engine's time (ISO 8601) as seconds since the epoch."""
     return datetime.fromisoformat(when).timestamp()
+
+
+def jobs(services: dict[str, Any], service: str) -> list[str]:
+    """Return the one-shot services that a service waits for, of those that a Compose project defines."""
+    before = services.get(service, {}).get("depends_on") or {}
+    completed = "service_completed_successfully"
+    return [name for name, how in before.items() if how.get("condition") == completed]
 
 
 class State(NamedTuple):
@@ -86,8 +93,14 @@ class Containers:
     @property
     def nginx_waits_for(self) -> list[str]:
         """The services without which nginx is not started, in their order."""
-        others = self.stack.definition["services"][self.nginx].get("depends_on") or {}
-        return list(dict.fromkeys(filter(None, (self.init, self.app, *others))))
+        services = self.stack.definition["services"]
+        found: list[str] = []
+        wanted = [self.nginx]
+        while wanted:
+            before = services[wanted.pop()].get("depends_on") or {}
+            wanted += [name for name in before if name not in found]
+            found[:0] = before
+        return list(dict.fromkeys(filter(None, (self.init, *found, self.app))))
 
     def log(self, service: str, window: float = 0) -> list[str]:
         """

@@ -12,6 +12,7 @@ from typing import Any
 
 import docker.errors
 
+from hops.containers import jobs
 from hops.site import Site
 from hops.stack import Stack, StackError
 
@@ -61,10 +62,10 @@ def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str
     """Return the service that most looks like nginx, or like the app."""
     program = re.compile(PROGRAM.format(name=NAMES[role]))
     before = services.get(but, {}).get("depends_on") or {}
-    jobs = {_init(services, name) for name in services}
+    one_shot = {job for name in services for job in jobs(services, name)}
     scores = {}
     for name, service in services.items():
-        if name == but or name in jobs:
+        if name == but or name in one_shot:
             continue
         meant = json.dumps([service.get(key) for key in ("entrypoint", "command")])
         image = json.dumps([service.get(key) for key in ("image", "build")])
@@ -103,10 +104,7 @@ def _runs(stack: Stack, service: str) -> str:
 
 def _init(services: dict[str, Any], app: str) -> str:
     """Return the one-shot service that the app waits for, empty with none."""
-    for name, how in (services.get(app, {}).get("depends_on") or {}).items():
-        if how.get("condition") == "service_completed_successfully":
-            return str(name)
-    return ""
+    return next(iter(jobs(services, app)), "")
 
 
 def _behind(stack: Stack, services: dict[str, Any], site: Site, usual: str) -> str:

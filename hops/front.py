@@ -13,11 +13,14 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hops import nginx_config, upstream
-from hops.containers import Containers
+from hops.containers import Containers, jobs
 from hops.nginx_config import Directive, Listen
 from hops.processes import Identity, Process, masters, workers
 from hops.stack import Output, StackError
 from hops.upstream import Upstream
+
+# How nginx says that it does not start.
+REFUSED = r"\[emerg\]|\[crit\].* pread\(\)"
 
 
 class NoSite(StackError):
@@ -76,10 +79,19 @@ class Front(Containers):
 
     @property
     def refusal(self) -> tuple[str, ...]:
-        """The lines with which nginx refuses to start; empty when it runs, or ended otherwise."""
-        if not self.state(self.nginx).keeps_ending:
-            return ()
-        return self.last_lines(self.nginx, r"\[emerg\]|\[crit\].* pread\(\)")
+        """
+        The lines with which nginx refuses to start; empty when it runs, or ended otherwise.
+
+        They may be of a job before it, which lets nginx judge the configuration (compose.yaml).
+        """
+        state = self.state(self.nginx)
+        if state.keeps_ending:
+            return self.last_lines(self.nginx, REFUSED)
+        if state.status == "created":
+            for service in self.nginx_waits_for:
+                if self.state(service).exit_code and (lines := self.last_lines(service, REFUSED)):
+                    return lines
+        return ()
 
     @cached_property
     def nginx_build(self) -> str:
@@ -167,13 +179,13 @@ class Front(Containers):
     @cached_property
     def site_url(self) -> str:
         """
-        The first address of SITE_URL, which our own stack gives to nginx; empty elsewhere, and for
-        another site behind the same nginx.
+        The first address of SITE_URL, from which a job of our own stack makes nginx's configuration; empty
+        elsewhere, and for another site behind the same nginx.
         """
-        try:
-            environment = self.stack.container(self.nginx).attrs["Config"]["Env"]
-        except StackError:
-            return ""
+        environment: list[str] = []
+        for job in jobs(self.stack.definition["services"], self.nginx):
+            with contextlib.suppress(StackError):
+                environment += self.stack.container(job).attrs["Config"]["Env"]
         urls = [item.partition("=")[2] for item in environment if item.startswith("SITE_URL=")]
         url = str(urls[0]).split(",")[0] if urls else ""
         with contextlib.suppress(StackError):

@@ -1,103 +1,31 @@
 #!/bin/bash
-# Writes what follows from the settings (compose.yaml passes them on), then becomes nginx.
-#
-# usage: entrypoint.sh [https [http3]]
-#
-#   https   with the certificate of compose/tls.yaml
-#   http3   and HTTP/3 (compose/http3.yaml)
-#
-# With CHECK_ONLY=yes in the environment, nginx only judges the configuration (scripts/deploy).
+# Becomes nginx. Beside it, a watch lets nginx take up another configuration (configure.sh) or another
+# certificate, as soon as it is there: what is being answered is finished with the old one.
 set -o errexit -o nounset -o pipefail
-
-readonly SCHEME=${1:-http} HTTP3=${2:-}
-readonly CERTIFICATE=/srv/certificates/site.pem
-
-# http://localhost:8000,https://example.com -> hosts: localhost 127.0.0.1 [::1] example.com
-hosts='' origins='' ports='' reject_unknown_names=on
-for url in ${SITE_URL//,/ }; do
-    [[ $url =~ ^https?://(\[.*\]|[^:]*)(:[0-9]+)?$ ]]
-    port=${BASH_REMATCH[2]-}
-    for host in "${BASH_REMATCH[1]}" $([ "${BASH_REMATCH[1]}" != localhost ] || echo 127.0.0.1 '[::1]'); do
-        [[ " $hosts " != *" $host "* ]] || continue
-        hosts+=" $host"
-        origins+=" $host https://$host$port;"
-        ports+=" $host \"$port\";"
-        [[ ! $host =~ ^[0-9.]+$|^\[ ]] || reject_unknown_names=off
-    done
-done
-echo "server_name$hosts;" >/run/nginx/server_name.conf
-
-# How pages tell browsers of HTTP/3; an empty value sends no header.
-alt_svc=''
-# shellcheck disable=SC2016 # the dollar is nginx's
-[ ! "$HTTP3" ] || alt_svc='h3=":$public_port"; ma=86400'
 
 # Kept pages (cache.conf) do not outlive a start.
 rm --recursive --force /var/cache/nginx/pages
-[ "$SITE_CACHE" = true ] && cache_zone=pages || cache_zone=off
 
-cat >/run/nginx/settings.conf <<CONF
-map "" \$public_scheme { default ${SITE_URL%%://*}; }
-map "" \$max_upload_mb { default $SITE_MAX_UPLOAD_MB; }
-map \$host \$site_port { default "";$ports }
-map "" \$cache_zone { default $cache_zone; }
-map "" \$alt_svc { default '$alt_svc'; }
-client_max_body_size ${SITE_MAX_UPLOAD_MB}m;
-# The client gets its 504 at the limit, and the worker ends after that (uwsgi/timed_wsgi.py).
-uwsgi_read_timeout ${SITE_REQUEST_TIMEOUT}s;
-uwsgi_send_timeout ${SITE_REQUEST_TIMEOUT}s;
-CONF
+# What there is to load: the directory of the configuration, and which file the certificate is.
+there_is() { echo "$(readlink /srv/nginx/current) $(stat --format '%i %Y' /srv/certificates/site.pem 2>/dev/null)"; }
 
-# The client's address is what a trusted proxy says; from anybody else X-Forwarded-For means nothing.
-if [ "$SITE_TRUSTED_PROXIES" ]; then
-    # "host" is this machine: Docker's gateway, in hexadecimal and backwards in the default route.
-    while read -r _ destination gateway _; do
-        [ "$destination" = 00000000 ] || continue
-        printf -v host '%d.%d.%d.%d' "0x${gateway:6:2}" "0x${gateway:4:2}" "0x${gateway:2:2}" "0x${gateway:0:2}"
-    done </proc/net/route
-    for proxy in ${SITE_TRUSTED_PROXIES//,/ }; do
-        echo "set_real_ip_from ${proxy/#host/${host-}};" >>/run/nginx/settings.conf
-    done
-    echo "real_ip_header X-Forwarded-For; real_ip_recursive on;" >>/run/nginx/settings.conf
-fi
-
-cp "/etc/nginx/listen-$SCHEME.conf" /run/nginx/listen.conf
-
-# Other sites than ours: compose/emperor.yaml. Before ours, so that a host which is in SITE_URL, too, for
-# the certificate, is theirs.
-[ ! "${NGINX_SITES-}" ] || echo "include $NGINX_SITES;" >>/run/nginx/settings.conf
-
-certificate_is() { stat --format '%i %Y' "$CERTIFICATE" || echo missing; }
-
-# Waits for another certificate, for ever: nginx finishes what it is answering with the old one.
-reload_on_change() {
+watch() {
     local last=$1 now
-    while sleep 5; do
-        now=$(certificate_is)
+    while sleep 1; do
+        now=$(there_is)
         [ "$now" != "$last" ] || continue
         last=$now
         if nginx -t -q; then
             kill -HUP 1
+            echo "loaded $now" >/run/nginx/verdict
         else
-            echo "entrypoint: nginx refuses the new certificate, as said above, and goes on with the old one" >&2
+            echo "refused $now" >/run/nginx/verdict
+            echo "entrypoint: nginx refuses what is new, as said above, and goes on with the old one" >&2
         fi
     done
 }
 
-if [ "$SCHEME" = https ]; then
-    cat >>/run/nginx/settings.conf <<CONF
-include tls.conf;
-map \$host \$public_origin { default "";$origins }
-CONF
-    echo "ssl_reject_handshake $reject_unknown_names;" >/run/nginx/unknown_names.conf
-    if [ "$HTTP3" ]; then
-        # reuseport: each worker has its own queue, or packets reach one that does not know them.
-        echo "listen 8443 quic default_server reuseport; listen [::]:8443 quic default_server reuseport;" >>/run/nginx/unknown_names.conf
-        echo "listen 8443 quic; listen [::]:8443 quic;" >>/run/nginx/listen.conf
-    fi
-    [ "${CHECK_ONLY-}" ] || reload_on_change "$(certificate_is)" &
-fi
-
-# A stop or a reload waits for the slowest answer, then a little for its client.
-[ ! "${CHECK_ONLY-}" ] || exec nginx -t
-exec log-relay nginx -g "daemon off; worker_shutdown_timeout $((SITE_REQUEST_TIMEOUT + 30))s;"
+now=$(there_is)
+echo "loaded $now" >/run/nginx/verdict # scripts/deploy waits for it
+watch "$now" &
+exec log-relay nginx -g "daemon off;"

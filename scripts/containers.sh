@@ -100,10 +100,39 @@ swap_nginx() {
     becomes_healthy "$2" "$3" || { docker stop "$2" && docker start "$1" && return 1; }
 }
 
-# remember APP NGINX: the images that --rollback will go to, unless they are what serves.
+# The images of a release.
+IMAGES=(app nginx-config nginx)
+# images: the ids of those that serve, in that order.
+images() { echo "$(field "$app" .Image) $(field "$(containers nginx-config | head --lines=1)" .Image) $(field "$nginx" .Image)"; }
+# named TAG ID…: gives the images of a release a tag.
+named() {
+    local name tag=$1
+    for name in "${IMAGES[@]}"; do
+        shift
+        docker tag "$1" "$project-$name:$tag"
+    done
+}
+# remember ID…: the release that --rollback will go to, unless it is what serves. (The job's container may
+# still be of the release before: what it ran from is :latest.)
 remember() {
-    [ "$1 $2" != "$(field "$app" .Image) $(field "$nginx" .Image)" ] || return 0
-    docker tag "$1" "$project-app:previous" && docker tag "$2" "$project-nginx:previous"
+    local job
+    job=$(docker image inspect --format '{{.Id}}' "$project-nginx-config")
+    [ "$*" = "$(field "$app" .Image) $job $(field "$nginx" .Image)" ] || named previous "$@"
+}
+
+# configuration: the name of the one that nginx has on its volume now (nginx/configure.sh).
+configuration() { docker exec "$nginx" readlink /srv/nginx/current; }
+# reconfigured COMMAND…: lets a command, of "once", change that, and waits until nginx has taken it up. nginx
+# tests it once more; returns 1, with its last words, when it refuses.
+# shellcheck disable=SC2016 # the dollars are for the container's shell
+reconfigured() {
+    local deadline=$((SECONDS + 30))
+    once "$@" || return 1
+    until docker exec "$nginx" bash -c '[[ $(</run/nginx/verdict) == *" $(readlink /srv/nginx/current) "* ]]'; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.2
+    done
+    docker exec "$nginx" grep --quiet loaded /run/nginx/verdict || { docker logs --tail=5 "$nginx" && return 1; }
 }
 
 # find_serving: sets app and nginx to the containers that serve, and removes what an interrupted deploy
@@ -121,6 +150,7 @@ find_serving() {
     mapfile -t apps < <(containers app --filter status=running --filter status=restarting)
     nginx=$(containers nginx --filter status=running | head --lines=1)
     ((${#apps[@]})) && [ "$nginx" ] || fail "no site is running that could be replaced: start it with scripts/up."
+    [ "$(containers nginx-config)" ] || fail "what serves is from before nginx had its configuration on a volume: put this release in its place with scripts/up, once."
     app=${apps[-1]}
     for each in "${apps[@]}"; do
         ! serves "$each" || app=$each
@@ -128,7 +158,8 @@ find_serving() {
     for each in $(containers app) $(containers nginx); do
         [[ "$app $nginx" != *"$each"* ]] || continue
         if [[ " ${apps[*]} " == *" $each "* && $(field "$each" .Created) < $(field "$app" .Created) ]]; then
-            remember "$(field "$each" .Image)" "$(field "$nginx" .Image)"
+            # shellcheck disable=SC2046 # one word each
+            remember "$(field "$each" .Image)" $(images | cut --delimiter=' ' --fields=2-)
         fi
         step "Removing what an interrupted deploy left" retire "$each" ||
             fail "it could not be removed: the lines above say why."

@@ -133,5 +133,11 @@ build_images() {
     fi
 }
 
-# one_shot_services: init and, with compose/tls.yaml, certificate; one a line.
-one_shot_services() { docker compose config --services | grep --extended-regexp '^(init|certificate)$' | sort --reverse; }
+# one_shot_services: the jobs before a start, in their order, one a line; certificate is of compose/tls.yaml.
+one_shot_services() {
+    local job services
+    services=$(docker compose config --services)
+    for job in init certificate nginx-config; do
+        grep --line-regexp --fixed-strings "$job" <<<"$services" || true
+    done
+}

@@ -30,7 +30,7 @@ from tests.people import create_user, log_in
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("init", "app", "nginx")
-IMAGES = ("app", "nginx", "certificate")
+IMAGES = ("app", "nginx-config", "nginx", "certificate")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -70,6 +70,8 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let "terminate", as a CI sends it, end a run as Ctrl-C does: cleaning up."""
+    # What a shell starts with "&" ignores Ctrl-C, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 

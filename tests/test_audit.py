@@ -26,7 +26,7 @@ def test_gixy_finds_nothing_without_an_answer(stack: Stack) -> None:
 )
 def test_gixy_finds_a_mistake(stack: Stack, mistake: str, name: str) -> None:
     dump = stack.run("nginx", "nginx", "-T")
-    server = "    include /run/nginx/server_name.conf;"
+    server = "    include server_name.conf;"
     assert server in dump
     result = tools.read_configuration(dump.replace(server, server + mistake))
     assert name in result.findings

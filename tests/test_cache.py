@@ -455,12 +455,7 @@ def test_10_at_once_are_one_for_django_where_the_site_says_so(stack: Stack) -> N
     )
     assert shown
     location = shown[1].replace("/news/", "/pages/news/")
-    stack.run(
-        "nginx",
-        "sh",
-        "-c",
-        f"cp /run/nginx/server_name.conf /run/nginx/saved; echo '{location}' >>/run/nginx/server_name.conf",
-    )
+    configure(stack, f"cp server_name.conf saved; echo '{location}' >>server_name.conf")
     try:
         reload(stack)
         path = address(seconds="0.5").replace("/pages/", "/pages/news/")
@@ -468,8 +463,14 @@ def test_10_at_once_are_one_for_django_where_the_site_says_so(stack: Stack) -> N
         assert len({word(answer) for answer in answers}) == 1
         assert requests_to_django(stack, path) == 1
     finally:
-        stack.run("nginx", "mv", "/run/nginx/saved", "/run/nginx/server_name.conf")
+        configure(stack, "mv saved server_name.conf")
         reload(stack)
+
+
+def configure(stack: Stack, command: str) -> None:
+    """Run a shell command where the configuration of nginx is."""
+    run = ("run", "--rm", "--no-deps", "--entrypoint", "sh", "nginx-config", "-e", "-c")
+    stack.compose(*run, f"cd /srv/nginx/current; {command}")
 
 
 def reload(stack: Stack) -> None:

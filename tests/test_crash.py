@@ -31,7 +31,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]:
 @pytest.fixture(scope="module")
 def crashing(images: str, engine: PrivateEngine) -> StackElsewhere:
     """A stack that comes back after each test, on an engine that may be killed."""
-    engine.load([f"{images}-app", f"{images}-nginx"])
+    engine.load([f"{images}-{name}" for name in ("app", "nginx-config", "nginx")])
     stack = StackElsewhere(ROOT, images, engine)
     stack.up("--no-build")
     create_user(stack, "admin")
@@ -49,9 +49,9 @@ def pid(stack: Stack, service: str) -> int:
 
 
 def children(parent: int) -> list[int]:
-    """Return the workers of a first process (log-relay's two came before them)."""
+    """Return the workers of a first process: nginx or uWSGI, too."""
     found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(child) for child in found if comm(child) != "log-relay"]
+    return [int(child) for child in found if comm(child) in ("nginx", "uwsgi")]
 
 
 def comm(process: str) -> str:

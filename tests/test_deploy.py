@@ -126,6 +126,7 @@ def test_there_and_back(site: Site) -> None:
             + CHECKED
             + r"  Running init … done \(\d+ s\)\n"
             r"  Waiting until the new app answers and takes over … done \(\d+ s\)\n"
+            r"  Giving nginx its configuration … done \(\d+ s\)\n"
             r"  Letting the old app finish … done \(\d+ s\)\n"
             r"The new release serves. To go back: scripts/deploy --rollback\n",
             site.deploys(),
@@ -197,7 +198,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
     ),
     "misspelt directive of nginx": (
         append("nginx/limits.conf", "sendfiles on;"),
-        'unknown directive "sendfiles" in /etc/nginx/limits.conf:',
+        'unknown directive "sendfiles" in nginx/limits.conf:',
         "",
     ),
     "does not migrate": (migration, 'init failed: Applying release.0002_bad...init: near "NONSENSE"', ""),
@@ -246,7 +247,12 @@ def test_a_release_that_is_no_good(site: Site, code: Path, case: str) -> None:
 
 
 # What a deploy says when it is about to do something, from the beginning to the end.
-MOMENTS = ["Checking the new app", "Waiting until", "Letting the old app finish"]
+MOMENTS = [
+    "Checking the new app",
+    "Waiting until",
+    "Giving nginx its configuration",
+    "Letting the old app finish",
+]
 
 
 def interrupted(
@@ -327,25 +333,37 @@ def test_two_at_once(site: Site) -> None:
 
 
 def test_settings_and_nginx(site: Site) -> None:
-    """What nginx is told has changed, so it is replaced, too."""
+    """What nginx is told has changed: it reloads. How it is started has: it is replaced."""
+
+    def takes(megabytes: int) -> bool:
+        body = b"x" * megabytes * 1_000_000
+        answer = requests.post(f"{site.stack.url}/release/hit", data=body, timeout=10)
+        return answer.status_code != 413
+
     before = ids(site)
+    assert takes(2)
     site.edit(".env", "SITE_MAX_UPLOAD_MB=1")
     try:
         assert refusal(site.run("scripts/reload")).endswith("use scripts/deploy.")
-        assert "  Replacing nginx … done" in site.deploys()
+        assert "Replacing nginx" not in site.deploys()
+        assert not takes(2)
         after = ids(site)
-        assert after["nginx"] != before["nginx"]
+        assert after["nginx"] == before["nginx"]
         assert after["app"] != before["app"]
-        big = requests.post(f"{site.stack.url}/release/hit", data=b"x" * 2_000_000, timeout=10)
-        assert big.status_code == 413
         assert site.run("docker", "compose", "up", "--wait").returncode == 0
         assert ids(site) == after
 
-        # Its port is taken meanwhile, so the new one cannot start: the old one does.
-        (site.directory / ".env").write_text("SITE_BIND=192.0.2.1\n")
+        site.edit(".env", "SITE_REQUEST_TIMEOUT=31")  # how long Docker waits for a stop, too
+        assert "  Replacing nginx … done" in site.deploys()
+        assert ids(site)["nginx"] != after["nginx"]
+        assert not takes(2)
+
+        # The address is not this machine's, so the new one cannot start: the old one does, as it was.
+        (site.directory / ".env").write_text("SITE_BIND=192.0.2.1\nSITE_MAX_UPLOAD_MB=3\n")
         said = refusal(site.deploy())
         assert "the new nginx does not work" in said
         assert site.release()
+        assert not takes(2)
         assert site.stack.exec("nginx", "true").code == 0
     finally:
         (site.directory / ".env").unlink(missing_ok=True)
@@ -425,6 +443,7 @@ def test_under_load(
     with Load(site.stack.url) as load:
         for number in range(rounds):
             name_release(code, f"release {number}")
+            append("nginx/limits.conf", f"# release {number}")(code)
             site.deploys()
             done["deploys"] += 1
             if reload and (rounds > 2 or number == 0):
@@ -452,9 +471,17 @@ def test_under_load(
             f"POSTs acknowledged: {len(load.counted)}, lost: {len(lost)}, duplicated: {len(duplicated)}"
         )
         if rounds > 2:
-            append("nginx/limits.conf", "# changed")(code)
-            failed, seconds = gap(site, site.deploys)
-            print(f"a changed nginx, nobody else there: {seconds:.2f} s, {failed} visits refused")
+            dockerfile = (code / "Dockerfile.nginx").read_text()
+            for what, name, text in (
+                ("configuration", "nginx/limits.conf", "# changed"),
+                ("image", "Dockerfile.nginx", "LABEL changed=yes"),
+            ):
+                append(name, text)(code)
+                failed, seconds = gap(site, site.deploys)
+                print(
+                    f"a changed {what} of nginx, nobody else there: {seconds:.2f} s, {failed} visits refused"
+                )
+            (code / "Dockerfile.nginx").write_text(dockerfile)
     assert load.failures == []
     assert (lost, duplicated) == ([], [])
     assert sorted(stored) == sorted(load.counted)

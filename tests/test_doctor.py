@@ -52,13 +52,15 @@ def deny(path: str, uid: int) -> str:
     return f'python3 -c "{code}"'
 
 
-# By cause. A fault in the service "init" is made with `docker compose run`: only it may write there.
+# What a job may write to, and no other service: a fault in it is made with `docker compose run`.
+JOBS = ("init", "nginx-config")
+# Another configuration of nginx, with one line more, in the place of the one that was published.
+CONFIGURE = "cd /srv/nginx; cp -r current/. other; readlink current >before; echo '{}' >>other/settings.conf; ln -sfT other current"
+CONFIGURE_BACK = "cd /srv/nginx; ln -sfT $(<before) current; rm -r before other"
+
+# By cause.
 FAULTS = {
-    "nginx-config-invalid": Fault(
-        "nginx",
-        "cp /run/nginx/settings.conf /run/nginx/saved; echo 'uwsgi_pas x;' >>/run/nginx/settings.conf",
-        "mv /run/nginx/saved /run/nginx/settings.conf",
-    ),
+    "nginx-config-invalid": Fault("nginx-config", CONFIGURE.format("uwsgi_pas x;"), CONFIGURE_BACK),
     "nginx-does-not-answer": Fault("nginx", f"kill -STOP {WORKERS}", f"kill -CONT {WORKERS}"),
     "nginx-temp-unwritable": Fault(
         "nginx", "chmod 500 /var/cache/nginx/client", "chmod 700 /var/cache/nginx/client"
@@ -69,10 +71,7 @@ FAULTS = {
     ),
     "static-stale": Fault("init", f"echo '/* older */' | gzip >{CSS}.gz", "python3 /uwsgi/init.py"),
     "static-wrong-type": Fault(
-        "nginx",
-        "cp /run/nginx/settings.conf /run/nginx/saved;"
-        "echo 'types { text/plain css; }' >>/run/nginx/settings.conf; nginx -s reload",
-        "mv /run/nginx/saved /run/nginx/settings.conf; nginx -s reload",
+        "nginx-config", CONFIGURE.format("types { text/plain css; }"), CONFIGURE_BACK
     ),
     "media-permission-denied": Fault("app", f"chmod 600 {PICTURE}", f"chmod 640 {PICTURE}"),
     "media-not-writable": Fault(
@@ -138,8 +137,12 @@ FAULTS = {
 
 
 def act(stack: Stack, service: str, command: str) -> None:
-    if service == "init":
-        stack.compose("run", "--rm", "--no-deps", "init", "bash", "-c", command)
+    if service in JOBS:
+        run = ("run", "--rm", "--no-deps", "--entrypoint", "bash", service)
+        stack.compose(*run, "-e", "-c", command)
+        if service == "nginx-config":
+            seen = 'until grep "$(readlink /srv/nginx/current) " /run/nginx/verdict; do sleep 0.1; done'
+            stack.run("nginx", "timeout", "20", "bash", "-c", seen)
     else:
         stack.run(service, "bash", "-c", command)
 
@@ -343,7 +346,7 @@ def test_settings_that_do_not_fit(patient: Stack, variables: dict[str, str], cau
     wait_until_healthy(patient)
 
 
-MOUNTS = "socket:/run/uwsgi:ro, static:/srv/static:ro, nginx-temp:/var/cache/nginx"
+MOUNTS = "nginx-config:/srv/nginx:ro, socket:/run/uwsgi:ro, static:/srv/static:ro, nginx-temp:/var/cache/nginx"
 
 
 @pytest.mark.parametrize(
@@ -389,22 +392,44 @@ def test_a_compose_file_that_does_not_fit(
 def test_a_configuration_that_does_not_fit(
     patient: Stack, tmp_path: Path, file: str, old: str, new: str, cause: str | None
 ) -> None:
-    (tmp_path / file).write_text((ROOT / "nginx" / file).read_text().replace(old, new))
-    (tmp_path / file).chmod(0o644)
-    for folder in (tmp_path, *tmp_path.parents):
-        if "pytest-" in str(folder):  # and not what is above: /tmp is everybody's
-            folder.chmod(0o755)
-    extra = tmp_path / "extra.yaml"
-    extra.write_text(
-        f"services: {{nginx: {{volumes: ['{tmp_path / file}:/etc/nginx/{file}:ro']}}}}\n"
-    )
-    up = ("up", "--detach", "--no-deps", "--no-build", "nginx")
-    patient.compose("--file", "compose.yaml", "--file", str(extra), *up)
+    extra = changed(tmp_path, file, old, new)
+    up = ("up", "--detach", "--no-deps", "--no-build", "nginx-config")
+    patient.compose("--file", "compose.yaml", "--file", extra, *up)
     try:
         if cause:
             wait_for(patient, cause, alive="app")
         else:
             wait_until_healthy(patient)
+    finally:
+        patient.compose(*up)
+    wait_until_healthy(patient)
+
+
+def changed(folder: Path, file: str, old: str, new: str) -> str:
+    """Write a Compose file with which a file of nginx/ has another text; return its path."""
+    text = (ROOT / "nginx" / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+    (folder / file).chmod(0o644)
+    for each in (folder, *folder.parents):
+        if "pytest-" in str(each):  # and not what is above: /tmp is everybody's
+            each.chmod(0o755)
+    extra = folder / "extra.yaml"
+    extra.write_text(
+        f"services: {{nginx-config: {{volumes: ['{folder / file}:/etc/nginx/{file}:ro']}}}}\n"
+    )
+    return str(extra)
+
+
+def test_a_start_with_a_configuration_that_nginx_refuses(patient: Stack, tmp_path: Path) -> None:
+    extra = changed(tmp_path, "limits.conf", "client_header_timeout", "client_heater_timeout")
+    up = ("up", "--detach", "--no-build")
+    patient.compose("rm", "--stop", "--force", "nginx")
+    patient.compose("--file", "compose.yaml", "--file", extra, *up, check=False)
+    try:
+        found = first_broken(walk(patient))
+        assert (found.hop, found.cause) == ("nginx", "nginx-config-invalid")
+        assert 'unknown directive "client_heater_timeout" in nginx/limits.conf:' in found.summary
     finally:
         patient.compose(*up)
     wait_until_healthy(patient)
@@ -423,11 +448,11 @@ def test_an_app_that_needs_more_memory_than_it_may_have(patient: Stack) -> None:
 
 
 def test_a_request_that_left_no_trace(patient: Stack) -> None:
-    act(patient, "nginx", "echo 'access_log off;' >>/run/nginx/settings.conf; nginx -s reload")
+    act(patient, "nginx-config", CONFIGURE.format("access_log off;"))
     try:
         wait_for(patient, "request-id-lost")
     finally:
-        act(patient, "nginx", "sed -i '$d' /run/nginx/settings.conf; nginx -s reload")
+        act(patient, "nginx-config", CONFIGURE_BACK)
     wait_until_healthy(patient)
 
 

@@ -110,7 +110,11 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(stack: Stack) -> None
     ("arguments", "variables", "sentence"),
     [
         (["--project-directory", "nowhere"], {}, "there is no directory nowhere"),
-        (["--nginx", "proxy"], {}, "has no service 'proxy'; it has: app, init, nginx"),
+        (
+            ["--nginx", "proxy"],
+            {},
+            "has no service 'proxy'; it has: app, init, nginx, nginx-config",
+        ),
         (["--project-directory", "/proc"], {}, "no configuration file provided"),
         (["--url", "localhost", "--app", "app"], {}, "--url looks from outside"),
         (["--url", "http://localhost", "--hop", "socket"], {}, "from outside, socket cannot be"),

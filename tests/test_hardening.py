@@ -7,8 +7,13 @@ import pytest
 
 from hops.stack import Stack
 
-SERVICES = ["init", "app", "nginx"]
-USERS = {"init": "10001:10100", "app": "10001:10100", "nginx": "10002:10100"}
+SERVICES = ["init", "app", "nginx-config", "nginx"]
+USERS = {
+    "init": "10001:10100",
+    "app": "10001:10100",
+    "nginx-config": "10002:10100",
+    "nginx": "10002:10100",
+}
 
 
 def inspect(stack: Stack, service: str) -> dict[str, Any]:
@@ -55,7 +60,17 @@ def test_only_nginx_has_a_network(stack: Stack, service: str, network: str) -> N
     [
         ("init", {"data": "rw", "media": "rw", "static": "rw"}),
         ("app", {"data": "rw", "media": "rw", "socket": "rw"}),
-        ("nginx", {"media": "ro", "nginx-temp": "rw", "socket": "ro", "static": "ro"}),
+        ("nginx-config", {"nginx-config": "rw"}),
+        (
+            "nginx",
+            {
+                "media": "ro",
+                "nginx-config": "ro",
+                "nginx-temp": "rw",
+                "socket": "ro",
+                "static": "ro",
+            },
+        ),
     ],
 )
 def test_each_container_sees_its_volumes_only(
@@ -69,13 +84,18 @@ def test_each_container_sees_its_volumes_only(
 
 
 @pytest.mark.parametrize(
-    ("service", "code"), [("app", "/app /venv /uwsgi /collected"), ("nginx", "/etc/nginx")]
+    ("service", "code"), [("app", "/app /venv /uwsgi /collected"), ("nginx", "/usr/local")]
 )
 def test_the_code_is_not_the_users_to_change(stack: Stack, service: str, code: str) -> None:
     """Read-only twice: by the owner and mode of each file, and by the container's file system."""
     theirs = ["(", "-not", "-user", "root", "-o", "-perm", "/022", ")", "-not", "-type", "l"]
     assert stack.run(service, "find", *code.split(), *theirs) == ""
     assert "Read-only file system" in stack.exec(service, "touch", "/x", user="0").err
+
+
+def test_nginx_cannot_change_its_own_configuration(stack: Stack) -> None:
+    """Though the files are its user's: the job that writes them has to read the certificate's key."""
+    assert "Read-only file system" in stack.exec("nginx", "touch", "/etc/nginx/nginx.conf").err
 
 
 @pytest.mark.parametrize("service", ["app", "nginx"])

@@ -186,7 +186,7 @@ def test_the_kind_of_socket(climbed: tuple[Ladder, str], number: int) -> None:
 def test_the_rungs_are_as_locked_in_as_the_stack(climbed: tuple[Ladder, str]) -> None:
     ladder, _ = climbed
     services = ladder.stack.definition["services"]
-    assert len(services) == 15
+    assert len(services) == 16
     for service in services:
         attributes = ladder.stack.container(service).attrs
         host = attributes["HostConfig"]

@@ -155,7 +155,7 @@ def zoo(run: str, images: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for port, changes in SHOPS.items()
     ]
     nginx = engine.containers.create(
-        f"{images}-nginx",
+        f"{images}-nginx-config",
         ["-c", "/zoo/nginx.conf", "-g", "daemon off;"],
         entrypoint=["nginx"],
         ports={f"{port}/tcp": ("127.0.0.1", 0) for port in ports},

@@ -156,7 +156,7 @@ def test_up_and_down(terminal: Terminal) -> None:
 
     # Data is deleted only for a clear yes.
     before, volumes = terminal.containers(), terminal.volumes()
-    assert len(volumes) == 5
+    assert len(volumes) == 6
     for answer in ("no\n", "y\n", "\n", ""):
         process = terminal.run("scripts/down", "--volumes", answer=answer)
         assert "deletes the database, all uploads and the secret key" in process.stderr

@@ -25,7 +25,7 @@ class Answer(NamedTuple):
 
 class Load(Crowd):
     """
-    Twenty-two visitors of a site with the app of tests/release, each with a connection of its own.
+    Twenty-two visitors of a site with the app of tests/release.
 
     Eleven ask for a page, six POST what must be counted once, three upload a file, two ask for a page
     that takes five seconds. As a context manager, it asks for as long as its block runs.
@@ -47,6 +47,9 @@ class Load(Crowd):
     def _visit(self, ask: Callable[[requests.Session], None]) -> None:
         visitor = requests.Session()
         visitor.trust_env = False
+        # A connection for each request: one that is idle, nginx closes when it reloads, perhaps at the very
+        # moment at which a request is sent; browsers send it again (RFC 9112, section 9.3.1).
+        visitor.headers["Connection"] = "close"
         while not self.stop.is_set():
             began = time.monotonic()
             try:

@@ -2,8 +2,9 @@
 
 from hops.stack import Stack
 
-# In a shell there: the children of its first process, but for the two that log-relay started first.
-WORKERS = "$(cut --delimiter=' ' --fields=3- /proc/1/task/1/children)"
+# In a shell (bash) there: the children of its first process that are of its kind. Others hand on its log
+# (log/log-relay), or look for another configuration (nginx/entrypoint.sh).
+WORKERS = "$(cd /proc; grep --files-with-matches --extended-regexp '^(nginx|uwsgi)$' $(printf '%s/comm ' $(<1/task/1/children)) | cut --delimiter=/ --fields=1)"
 
 
 def workers(stack: Stack, service: str = "app") -> set[str]:

@@ -160,6 +160,8 @@ def _ended(stack: Stack, rung: Rung) -> bool:
             state = stack.container(service).attrs["State"]
         except StackError:
             return True
-        if state["Status"] in ("exited", "dead") and (service != "init" or state["ExitCode"]):
+        if state["Status"] in ("exited", "dead") and (
+            service not in ("init", "nginx-config") or state["ExitCode"]
+        ):
             return True
     return False
