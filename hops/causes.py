@@ -349,6 +349,14 @@ SOCKET = {
         "set chmod-socket = 660 in {ini}, and give both containers the same group; then docker compose"
         " restart {app}, since a reload keeps the socket that is there",
     ),
+    "socket-group": Cause(
+        "socket",
+        "502 or 503 at once; nginx logs (13: Permission denied)",
+        "nginx ({identity}) may not connect to {path}: its mode, {mode}, is good, but nginx is not in its"
+        " group, {gid}.",
+        'give nginx that group (group_add: ["{gid}"] under {nginx} in the Compose file), or the socket one'
+        " that nginx has (chown-socket in {ini}); then docker compose up --wait",
+    ),
     "socket-directory-private": Cause(
         "socket",
         "502 or 503 at once; nginx logs (13: Permission denied)",

@@ -101,12 +101,18 @@ def _denied(site: Site, path: str, *log: str) -> Finding:
     if denied is None:
         return site.broken("socket-denied-by-policy", *log, identity=identity, path=path)
     place, found = denied
-    cause = "socket-mode" if place == path else "socket-directory-private"
+    if place != path:
+        cause = "socket-directory-private"
+    elif found.mode & 0o020 and found.uid != identity.uid:
+        cause = "socket-group"
+    else:
+        cause = "socket-mode"
     words = {
         "identity": identity,
         "path": place,
         "mode": f"{found.mode:04o}",
         "owner": f"{found.uid}:{found.gid}",
+        "gid": found.gid,
     }
     return site.broken(cause, f"{place}: {found}", *log, **words)
 

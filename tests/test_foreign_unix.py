@@ -480,6 +480,17 @@ FAULTS = {
         ),
         Fault(
             "socket-permission-denied",
+            "socket-group",
+            act=(
+                "django",
+                "cd /sockets; stat -c 'chown %u:%g shop.sock; chmod %a shop.sock' shop.sock >/tmp/mend;"
+                " chown root:nogroup shop.sock; chmod 660 shop.sock",
+                "cd /sockets; . /tmp/mend",
+            ),
+            log=("web", r"connect\(\) to unix:/var/run/shop/shop.sock failed \(13:"),
+        ),
+        Fault(
+            "socket-permission-denied",
             "socket-directory-private",
             act=("django", "chmod 700 /sockets", "chmod 755 /sockets"),
             log=("web", r"connect\(\) to unix:/var/run/shop/shop.sock failed \(13:"),
