@@ -5,6 +5,10 @@
 project=$(project_name)
 mapfile -t jobs < <(one_shot_services)
 
+# Under an Emperor the app's container has other programs, other users and several sites.
+! docker compose config --services | grep --quiet --line-regexp vassals ||
+    fail "this works with one site, and compose/emperor.yaml has several: docs/emperor.md says what to do there."
+
 # containers SERVICE [docker ps OPTION…]: ids, the newest first; none of "docker compose run".
 containers() {
     docker ps --all --no-trunc --quiet --filter "label=com.docker.compose.project=$project" \

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,6 +22,7 @@ from tests.conftest import copy_project, started, watched
 from tests.doctor import assert_healthy, walk
 from tests.load import Load
 from tests.people import create_user, log_in
+from tests.terminal import Terminal, refusal
 
 MYSITE, HELLO = "10001:10100", "10003:10103"
 HELLO_SOCKET = "/run/hello/hello.sock"
@@ -203,15 +205,16 @@ def test_no_site_can_read_reach_or_end_the_other(empire: Empire) -> None:
             assert "Read-only file system" in said
 
 
-def ini(socket: str, code: str, extra: str = "") -> str:
+def ini(socket: str, code: str) -> str:
     """Return the ini of a site that is one line of Python."""
     return (
         "[uwsgi]\nuid = 10003\ngid = 10103\nstrict = true\nneed-app = true\nmax-fd = 4096\n"
         f"binary-path = /venv/bin/python3\nsocket = {socket}\nchmod-socket = 660\nvacuum = true\n"
-        f"worker-reload-mercy = 30\nprocesses = 2\neval = {code}\n{extra}"
+        f"worker-reload-mercy = 30\nprocesses = 2\neval = {code}\n"
     )
 
 
+@pytest.mark.expect_log("^Traceback")
 def test_what_happens_to_one_site_the_others_do_not_notice(
     empire: Empire, admin: requests.Session, record_property: Callable[[str, object], None]
 ) -> None:
@@ -249,10 +252,10 @@ def test_what_happens_to_one_site_the_others_do_not_notice(
         assert blog() == "A blog"
 
         # Broken, it is tried again, less and less often.
-        empire.publish("blog.ini", ini(socket, BLOG, "proceses = 3\n"))
+        empire.publish("blog.ini", ini(socket, "import nothing_of_that_name"))
         stack.wait("blog.ini is throttled", throttled, 30, "app")
         assert "bad behaving vassal found: blog.ini throttling it" in stack.logs("app")
-        assert "unknown config directive: proceses" in stack.logs("app")
+        assert "No module named 'nothing_of_that_name'" in stack.logs("app")
         empire.publish("blog.ini", ini(socket, BLOG))
         empire.wait_for("blog.ini")
         assert blog() == "A blog"
@@ -290,13 +293,23 @@ def test_touching_a_site_drops_none_of_its_own_requests(
     record_property("under_load", ("both vassals touched", sent, 0))
 
 
-@pytest.mark.parametrize("line", ["", "uid = 0\n"])
-def test_an_ini_that_does_not_say_as_whom_is_refused_and_nothing_changes(
-    empire: Empire, line: str
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("uid = 10003\n", "", r"uwsgi/vassals/hello\.ini needs one line uid = NUMBER"),
+        ("uid = 10003\n", "uid = 0\n", r"uwsgi/vassals/hello\.ini needs one line uid = NUMBER"),
+        (
+            "chmod-socket",
+            "chmod-sockt",
+            r"uWSGI refuses uwsgi/vassals/hello\.ini: .*unknown config directive: chmod-sockt",
+        ),
+    ],
+)
+def test_an_ini_that_is_no_good_is_refused_and_nothing_changes(
+    empire: Empire, old: str, new: str, sentence: str
 ) -> None:
-    bad = re.sub(r"^uid.*\n", "", empire.inis["hello.ini"], flags=re.MULTILINE)
-    with pytest.raises(StackError, match=r"uwsgi/vassals/hello\.ini needs one line uid = NUMBER"):
-        empire.publish("hello.ini", bad.replace("[uwsgi]\n", f"[uwsgi]\n{line}"))
+    with pytest.raises(StackError, match=sentence):
+        empire.publish("hello.ini", empire.inis["hello.ini"].replace(old, new))
     ours = empire.stack.run("app", "cat", "/run/vassals/hello.ini", user=HELLO)
     assert ours == empire.inis["hello.ini"]
 
@@ -327,6 +340,13 @@ def edit(name: str, old: str, new: str) -> Callable[[Empire], object]:
     return lambda empire: empire.publish(name, empire.inis[name].replace(old, new))
 
 
+def misspell(empire: Empire) -> None:
+    """Write into the Emperor's own directory, past the job, which would refuse."""
+    empire.is_changed = True
+    spell = "cd /run/vassals; sed s/chmod-socket/chmod-sockt/ hello.ini >new; chmod 440 new; chown 10003:10103 new; mv new hello.ini"
+    empire.stack.compose("run", "--rm", "vassals", "bash", "-e", "-c", spell)
+
+
 def chmod(mode: str) -> Callable[[Empire], object]:
     """Return what changes the mode of hello's socket."""
     return lambda empire: empire.stack.run("app", "chmod", mode, HELLO_SOCKET, user=HELLO)
@@ -344,7 +364,7 @@ class Fault(NamedTuple):
 FAULTS = {
     "its ini has a typo": Fault(
         "vassal-failed",
-        edit("hello.ini", "chmod-socket", "chmod-sockt"),
+        misspell,
         r"The vassal hello\.ini ends .*unknown config directive: chmod-sockt",
     ),
     "its app raises": Fault(
@@ -449,3 +469,11 @@ def test_a_stop_finishes_what_every_site_is_answering(empire: Empire) -> None:
     assert (state["Status"], state["ExitCode"]) == ("exited", 0)
     assert "NO MERCY" not in stack.logs("app")
     stack.compose("start", "app")
+
+
+@pytest.mark.parametrize("script", ["deploy", "reload", "rotate-secret-key"])
+def test_what_is_for_one_site_refuses(empire: Empire, tmp_path: Path, script: str) -> None:
+    assert refusal(Terminal(empire.stack, tmp_path).run(f"scripts/{script}")) == (
+        "this works with one site, and compose/emperor.yaml has several:"
+        " docs/emperor.md says what to do there."
+    )

@@ -9,6 +9,7 @@ uwsgi/vassals goes there, too. May be repeated at any time: what has not changed
 
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,27 @@ def identity(name: str, text: str) -> tuple[int, int]:
             )
         found.append(int(values[0]))
     return found[0], found[1]
+
+
+def check(source: Path) -> None:
+    """
+    Raise ``ValueError`` with uWSGI's own words when it does not know an option of an ini.
+
+    The Emperor asks nobody: it would reload the site with that, and the site would be down. Nothing is
+    started here: the hook ends uWSGI once it has read the file.
+    """
+    command = ["uwsgi", "--ini", str(source), "--hook-asap", "exit:0"]
+    process = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if process.returncode:
+        *_, last = process.stdout.splitlines() or ["without a word"]
+        raise ValueError(f"uWSGI refuses uwsgi/vassals/{source.name}: {last}")
 
 
 def publish(name: str, content: bytes, uid: int, gid: int) -> None:
@@ -66,6 +88,7 @@ def main() -> None:
     for source in sorted(SOURCE.glob("*.ini")):
         content = source.read_bytes()
         wanted[source] = content, *identity(source.name, content.decode())
+        check(source)
     for source, (content, uid, gid) in wanted.items():
         if differs(source, content, uid, gid):
             publish(source.name, content, uid, gid)
