@@ -212,7 +212,8 @@ NGINX = {
         "nginx",
         "413 when somebody uploads",
         "nginx refused an upload that was larger than client_max_body_size ({limit}).",
-        "if such uploads are wanted, raise it in the server block, and in every proxy in front",
+        "if such uploads are wanted, raise it in the server block (in this project: SITE_MAX_UPLOAD_MB), and"
+        " in every proxy in front",
     ),
     "request-header-too-large": Cause(
         "nginx",
