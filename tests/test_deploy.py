@@ -482,6 +482,7 @@ def test_under_load(
                     f"a changed {what} of nginx, nobody else there: {seconds:.2f} s, {failed} visits refused"
                 )
             (code / "Dockerfile.nginx").write_text(dockerfile)
-    assert load.failures == []
+    log = site.stack.logs("nginx").splitlines()
+    assert load.failures == [], "\n".join(line for line in log if "upstream:" in line)[-3000:]
     assert (lost, duplicated) == ([], [])
     assert sorted(stored) == sorted(load.counted)
