@@ -36,8 +36,8 @@ step() {
     return "$status"
 }
 
-# last_line [PATTERN]: the last that the last step printed.
-last_line() { grep "${1-.}" "$STEP_LOG" | tail --lines=1 | sed 's/^ *//'; }
+# last_line [PATTERN]: the last that the last step printed, of what matches, or else of all.
+last_line() { { grep "${1-.}" "$STEP_LOG" || cat "$STEP_LOG"; } | tail --lines=1 | sed 's/^ *//'; }
 
 # help_from_header: prints the comment block at the top of the script that was called.
 help_from_header() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$SCRIPT"; }

@@ -201,7 +201,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
         'unknown directive "sendfiles" in nginx/limits.conf:',
         "",
     ),
-    "does not migrate": (migration, 'init failed: Applying release.0002_bad...init: near "NONSENSE"', ""),
+    "does not migrate": (migration, 'init: near "NONSENSE"', ""),
     "does not boot": (
         append("mysite/mysite/wsgi.py", "if os.getpid() == 1: raise RuntimeError('no boot')"),
         "the new app does not answer: the lines above, from its log, say why.",
