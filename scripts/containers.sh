@@ -6,7 +6,7 @@ project=$(project_name)
 mapfile -t jobs < <(one_shot_services)
 
 # Under an Emperor the app's container has other programs, other users and several sites.
-! grep --quiet --line-regexp vassals < <(docker compose config --services) ||
+! has_emperor ||
     fail "this works with one site, and compose/emperor.yaml has several: docs/emperor.md says what to do there."
 
 # containers SERVICE [docker ps OPTION…]: ids, the newest first; none of "docker compose run".

@@ -133,6 +133,9 @@ build_images() {
     fi
 }
 
+# has_emperor: whether compose/emperor.yaml is in use. (Not a pipe: grep's early end would end Compose.)
+has_emperor() { grep --quiet --line-regexp vassals < <(docker compose config --services); }
+
 # one_shot_services: the jobs before a start, in their order, one a line; certificate is of compose/tls.yaml.
 one_shot_services() {
     local job services

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from hops.stack import Stack
+from tests.configurations import change
 from tests.conftest import started
 from tests.people import create_user, log_in
 from tests.raw import exchange
@@ -455,7 +456,7 @@ def test_10_at_once_are_one_for_django_where_the_site_says_so(stack: Stack) -> N
     )
     assert shown
     location = shown[1].replace("/news/", "/pages/news/")
-    configure(stack, f"cp server_name.conf saved; echo '{location}' >>server_name.conf")
+    change(stack, f"cd current; cp server_name.conf saved; echo '{location}' >>server_name.conf")
     try:
         reload(stack)
         path = address(seconds="0.5").replace("/pages/", "/pages/news/")
@@ -463,14 +464,8 @@ def test_10_at_once_are_one_for_django_where_the_site_says_so(stack: Stack) -> N
         assert len({word(answer) for answer in answers}) == 1
         assert requests_to_django(stack, path) == 1
     finally:
-        configure(stack, "mv saved server_name.conf")
+        change(stack, "cd current; mv saved server_name.conf")
         reload(stack)
-
-
-def configure(stack: Stack, command: str) -> None:
-    """Run a shell command where the configuration of nginx is."""
-    run = ("run", "--rm", "--no-deps", "--entrypoint", "sh", "nginx-config", "-e", "-c")
-    stack.compose(*run, f"cd /srv/nginx/current; {command}")
 
 
 def reload(stack: Stack) -> None:

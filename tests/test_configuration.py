@@ -1,40 +1,20 @@
 """How nginx gets its configuration: as a whole, tested first, by a reload (nginx/configure.sh, entrypoint.sh)."""
 
 import subprocess
-from collections.abc import Callable, Iterator
 
 import pytest
 import requests
 
 from hops.stack import Stack
-from tests.conftest import started, watched
+from tests.configurations import change, wait_for_verdict
 from tests.load import Load
-
-JOB = ("run", "--rm", "--no-deps", "--no-TTY")
-
-
-@pytest.fixture(scope="module")
-def own(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
-    with started(make_stack(), pytestconfig) as stack:
-        yield stack
-
-
-@pytest.fixture
-def stack(request: pytest.FixtureRequest, own: Stack) -> Iterator[Stack]:
-    """A stack of this module's own, whose nginx may be reconfigured."""
-    with watched(request.node, own) as stack:
-        yield stack
 
 
 def configure(stack: Stack, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the job, with settings as options of ``docker compose run``; return what it did."""
-    return stack.compose(*JOB, *options, "nginx-config", check=False)
-
-
-def publish(stack: Stack, command: str) -> None:
-    """Run a shell command where the configurations are, past the job."""
-    shell = ("--entrypoint", "bash", "nginx-config", "-e", "-c")
-    stack.compose(*JOB, *shell, f"cd /srv/nginx; {command}")
+    return stack.compose(
+        "run", "--rm", "--no-deps", "--no-TTY", *options, "nginx-config", check=False
+    )
 
 
 def configurations(stack: Stack) -> tuple[str, set[str]]:
@@ -42,16 +22,6 @@ def configurations(stack: Stack) -> tuple[str, set[str]]:
     names = set(stack.run("nginx", "ls", "/srv/nginx").split())
     current = stack.run("nginx", "readlink", "/srv/nginx/current").strip()
     return current, names - {"current", current}
-
-
-def wait_for_verdict(stack: Stack, verdict: str) -> None:
-    """Wait until nginx has looked at what there is now."""
-
-    def seen() -> bool:
-        said = stack.run("nginx", "cat", "/run/nginx/verdict")
-        return said.startswith(f"{verdict} {configurations(stack)[0]} ")
-
-    stack.wait(f"the new configuration is {verdict}", seen, 20)
 
 
 def test_what_is_the_same_is_left_alone(stack: Stack) -> None:
@@ -100,7 +70,7 @@ def test_a_check_changes_nothing(stack: Stack) -> None:
 
 
 def test_what_a_killed_job_left_is_tidied_up(stack: Stack) -> None:
-    publish(stack, "mkdir half; cp /etc/nginx/nginx.conf half; ln -s half next")
+    change(stack, "mkdir half; cp /etc/nginx/nginx.conf half; ln -s half next")
     try:
         assert configure(stack, "--env", "SITE_MAX_UPLOAD_MB=3").returncode == 0
         wait_for_verdict(stack, "loaded")
@@ -114,12 +84,12 @@ def test_what_a_killed_job_left_is_tidied_up(stack: Stack) -> None:
 def test_nginx_itself_refuses_too(stack: Stack) -> None:
     """As after a change by hand, or with another nginx than the one that the job asked."""
     before = configurations(stack)[0]
-    publish(stack, "cp -r current/. bad; echo 'bogus on;' >>bad/settings.conf; ln -sfT bad current")
+    change(stack, "cp -r current/. bad; echo 'bogus on;' >>bad/settings.conf; ln -sfT bad current")
     try:
         wait_for_verdict(stack, "refused")
         assert requests.get(stack.url, timeout=5).status_code == 200
         assert "goes on with the old" in stack.logs("nginx")
     finally:
-        publish(stack, f"ln -sfT {before} current; rm -r bad")
+        change(stack, f"ln -sfT {before} current; rm -r bad")
         wait_for_verdict(stack, "loaded")
     assert requests.get(stack.url, timeout=5).status_code == 200

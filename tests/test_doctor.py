@@ -16,6 +16,7 @@ from hops.__main__ import causes_table
 from hops.causes import CAUSES
 from hops.finding import Verdict
 from hops.stack import Stack
+from tests import configurations
 from tests.conftest import ROOT, discard, started
 from tests.doctor import assert_healthy, first_broken, wait_for, wait_until_healthy, walk
 from tests.people import create_user, log_in, png, upload
@@ -52,13 +53,11 @@ def deny(path: str, uid: int) -> str:
     return f'python3 -c "{code}"'
 
 
-# What a job may write to, and no other service: a fault in it is made with `docker compose run`.
-JOBS = ("init", "nginx-config")
 # Another configuration of nginx, with one line more, in the place of the one that was published.
-CONFIGURE = "cd /srv/nginx; cp -r current/. other; readlink current >before; echo '{}' >>other/settings.conf; ln -sfT other current"
-CONFIGURE_BACK = "cd /srv/nginx; ln -sfT $(<before) current; rm -r before other"
+CONFIGURE = "cp -r current/. other; readlink current >before; echo '{}' >>other/settings.conf; ln -sfT other current"
+CONFIGURE_BACK = "ln -sfT $(<before) current; rm -r before other"
 
-# By cause.
+# By cause. A fault in "init" or "nginx-config" is made with `docker compose run`: no service may write there.
 FAULTS = {
     "nginx-config-invalid": Fault("nginx-config", CONFIGURE.format("uwsgi_pas x;"), CONFIGURE_BACK),
     "nginx-does-not-answer": Fault("nginx", f"kill -STOP {WORKERS}", f"kill -CONT {WORKERS}"),
@@ -137,12 +136,11 @@ FAULTS = {
 
 
 def act(stack: Stack, service: str, command: str) -> None:
-    if service in JOBS:
-        run = ("run", "--rm", "--no-deps", "--entrypoint", "bash", service)
-        stack.compose(*run, "-e", "-c", command)
-        if service == "nginx-config":
-            seen = 'until grep "$(readlink /srv/nginx/current) " /run/nginx/verdict; do sleep 0.1; done'
-            stack.run("nginx", "timeout", "20", "bash", "-c", seen)
+    if service == "init":
+        stack.compose("run", "--rm", "--no-deps", "init", "bash", "-c", command)
+    elif service == "nginx-config":
+        configurations.change(stack, command)
+        configurations.wait_for_verdict(stack)
     else:
         stack.run(service, "bash", "-c", command)
 
