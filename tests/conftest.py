@@ -159,8 +159,14 @@ def ladder_ports(free_port: Callable[[], int]) -> Callable[[], str]:
     return find
 
 
-def copy_project(copy: Path) -> Path:
-    """Copy what a fresh clone would have, changes not yet committed included; return where to."""
+def copy_project(directory: Path) -> Path:
+    """
+    Copy what a fresh clone would have, changes not yet committed included; return where to.
+
+    To a folder whose name has a space and is no other copy's: of two folders of the same name the
+    engine's builder takes one's files for the other's (their modes, for example), and builds anew.
+    """
+    copy = directory / f"my {directory.name}"
     # safe.directory: git otherwise refuses when the suite runs as root on another user's clone.
     listing = subprocess.run(
         ["git", "-c", "safe.directory=*", "ls-files", "-zco", "--exclude-standard"],
@@ -179,7 +185,7 @@ def copy_project(copy: Path) -> Path:
 @pytest.fixture
 def project_copy(tmp_path: Path) -> Path:
     """Return a copy of the project in a folder with a space."""
-    return copy_project(tmp_path / "my site")
+    return copy_project(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A person at a terminal, in a clone of the project: types a command, and reads what it says."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -68,13 +69,14 @@ class Terminal:
             file.write(f"{text}\n")
 
     def containers(self) -> dict[str, str]:
-        """Return the id of every service's container."""
+        """Return the id of every service's container, and from what Compose made it."""
         found = {}
         for service in ("init", "app", "nginx"):
-            try:
-                found[service] = str(self.stack.container(service).id)
-            except StackError:
-                continue
+            with contextlib.suppress(StackError):
+                container = self.stack.container(service)
+                settings = container.labels["com.docker.compose.config-hash"]
+                image = container.attrs["Image"]
+                found[service] = f"{container.id}: {image}, settings {settings}"
         return found
 
     def volumes(self) -> set[str]:

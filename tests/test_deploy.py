@@ -72,7 +72,7 @@ def site(
     pytestconfig: pytest.Config,
 ) -> Iterator[Site]:
     """A site of this module's own, with the app of tests/release."""
-    directory = copy_project(tmp_path_factory.mktemp("deploy") / "my site")
+    directory = copy_project(tmp_path_factory.mktemp("deploy"))
     (directory.parent / "tools").mkdir()
     add_app(directory)
     name_release(directory, "first")

@@ -118,7 +118,7 @@ def made(
     tmp_path_factory: pytest.TempPathFactory,
     pytestconfig: pytest.Config,
 ) -> Iterator[Empire]:
-    clone = copy_project(tmp_path_factory.mktemp("emperor") / "clone")
+    clone = copy_project(tmp_path_factory.mktemp("emperor"))
     # As somebody clones it who is not root, and lets nobody else read it.
     for path in (clone / "uwsgi/vassals", *(clone / "uwsgi/vassals").glob("*.ini")):
         os.chown(path, 1000, 1000)

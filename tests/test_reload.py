@@ -21,7 +21,7 @@ def site(
     pytestconfig: pytest.Config,
 ) -> Iterator[Terminal]:
     """A site that runs the code of its clone, with the app of tests/release."""
-    directory = copy_project(tmp_path_factory.mktemp("reload") / "my site")
+    directory = copy_project(tmp_path_factory.mktemp("reload"))
     (directory.parent / "tools").mkdir()
     stack = make_stack(directory, COMPOSE_FILE="compose.yaml:compose/dev.yaml")
     site = Terminal(stack, directory.parent / "tools")
