@@ -45,12 +45,13 @@ workers() {
     done' 2>/dev/null
 }
 
-# reloaded: lets $app load the site anew (SIGHUP); waits until none of its workers is left, and the site
-# answers. Returns 1, with its last words, when that does not come about.
+# reloaded: lets $app load the site anew (SIGHUP), between two requests of each worker; waits until none of
+# those is left, and the site answers. Returns 1, with its last words, when that does not come about.
 reloaded() {
     local before started now deadline=$((SECONDS + 120))
     before=$(workers)
     started=$(field "$app" .State.StartedAt)
+    docker exec "$app" python3 /uwsgi/pause.py || return 1
     docker kill --signal HUP "$app"
     until now=$(workers) && [ "$now" ] && ! grep --quiet --line-regexp --fixed-strings "$before" <<<"$now" &&
         docker exec "$app" python3 /uwsgi/healthcheck.py; do
@@ -75,7 +76,8 @@ takes_over() {
 # retire APP: one that gets no new requests finishes those that it has, and goes.
 retire() {
     docker update --restart=no "$1" # it must not come back and take the socket
-    docker exec "$1" python3 /uwsgi/drain.py || true
+    # Where that cannot be (uWSGI does not run, or is of an older release), the stop is as graceful as it can be.
+    docker exec "$1" bash -c 'python3 /uwsgi/drain.py && python3 /uwsgi/pause.py' || true
     docker stop "$1"
     docker rm --force "$1"
 }

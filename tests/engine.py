@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -89,9 +90,13 @@ class PrivateEngine:
             )
 
     def stop(self) -> None:
-        """Stop it as a machine does that shuts down: containers first."""
+        """Stop it as a machine does that shuts down: containers first, for as long as they may take."""
+        began = time.monotonic()
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(120)  # 90 of them for the containers: stop_grace_period in compose.yaml
+        if (seconds := time.monotonic() - began) > 30:  # it takes two to five
+            said = (self.directory / "log").read_text()[-5000:]
+            warnings.warn(f"the engine took {seconds:.0f} s to stop:\n{said}", stacklevel=2)
 
     def kill(self) -> None:
         """Kill it and nothing else: the containers go on."""

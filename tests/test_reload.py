@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pexpect
 import pytest
@@ -38,11 +39,16 @@ def name(site: Terminal) -> str:
     return requests.get(f"{site.stack.url}/release/name", timeout=10).text
 
 
+def stats(site: Terminal) -> str:
+    """Return what uWSGI says that its workers do."""
+    return str(site.stack.uwsgi("stats", "/tmp/stats.sock", 5))
+
+
 def workers(site: Terminal) -> list[str]:
     """Return their process ids."""
 
     def ask() -> list[str]:
-        return re.findall(r"pid (\d+)", str(site.stack.uwsgi("stats", "/tmp/stats.sock", 5)))
+        return re.findall(r"pid (\d+)", stats(site))
 
     return site.stack.wait("uWSGI says what its workers do", ask, 10, "app")
 
@@ -96,6 +102,27 @@ def test_code_that_does_not_work(site: Terminal, file: str, text: str, reason: s
     assert reason in process.stderr
     assert workers(site) == before_it
     assert requests.get(site.stack.url, timeout=5).status_code == 200
+
+
+def test_no_worker_is_ended_while_it_may_have_a_request(site: Terminal) -> None:
+    """All pause first: each finishes its request, and then takes no other until the reload is done."""
+    if not (site.directory / "mysite" / "release").exists():  # the first test was another worker's
+        add_app(site.directory)
+    before = site.stack.logs("app").count("raising 17")
+    reload(site)
+    assert site.stack.logs("app").count("raising 17") == before + 1
+
+    page = f"{site.stack.url}/release/name"
+    with ThreadPoolExecutor() as visitors:
+        slow = visitors.submit(requests.get, f"{page}?seconds=3", timeout=30)
+        site.stack.wait("a worker is busy", lambda: ": busy" in stats(site), 10, "app")
+        site.stack.run("app", "python3", "/uwsgi/pause.py")
+        assert slow.result(timeout=1).status_code == 200
+        waiting = visitors.submit(requests.get, page, timeout=30)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=2)
+        reload(site)
+        assert waiting.result(timeout=10).status_code == 200
 
 
 def test_watching(site: Terminal) -> None:

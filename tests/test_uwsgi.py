@@ -3,6 +3,7 @@
 import contextlib
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -109,3 +110,18 @@ def test_a_new_server_takes_the_socket_over_without_a_gap(stack: Stack) -> None:
         assert time.monotonic() < deadline, stack.logs("app")[-2000:]
     assert requests.get(stack.url, timeout=60).status_code == 200
     assert stack.container("app").attrs["State"]["Pid"] == before
+
+
+@pytest.mark.expect_log('"status":504')
+def test_workers_that_paused_for_a_reload_go_on_without_one(
+    new_stack: Callable[..., Stack],
+) -> None:
+    """Somebody may end scripts/reload just there."""
+    stack = new_stack(SITE_REQUEST_TIMEOUT="1")
+
+    def status() -> int:
+        return requests.get(stack.url, timeout=5).status_code
+
+    stack.run("app", "python3", "/uwsgi/pause.py")
+    assert status() == 504
+    stack.wait("the workers go on", lambda: status() == 200, 30, "app")

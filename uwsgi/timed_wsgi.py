@@ -66,6 +66,15 @@ def application(environ, start_response):
     return site(environ, start_dated_response)
 
 
+def pause(_signal):
+    """Take no request, between two of them, until a reload or a stop ends this worker (uwsgi/pause.py)."""
+    time.sleep(SECONDS + 5)
+    last_short[0] = time.time()  # neither came; who waited meanwhile did so for no rush
+
+
+uwsgi.register_signal(17, "workers", pause)
+
+
 def client_has_left():
     """Return whether nginx has hung up, as it does when its client has."""
     connection = select.poll()
