@@ -124,6 +124,20 @@ def test_no_worker_is_ended_while_it_may_have_a_request(site: Terminal) -> None:
         reload(site)
         assert waiting.result(timeout=10).status_code == 200
 
+        # One that dies meanwhile, as at the time limit: the one in its place pauses, too.
+        lost = visitors.submit(requests.get, f"{page}?seconds=20", timeout=30)
+        busy = site.stack.wait(
+            "a worker is busy", lambda: re.search(r"pid (\d+)\): busy", stats(site)), 10, "app"
+        )
+        pause = visitors.submit(site.stack.run, "app", "python3", "/uwsgi/pause.py")
+        site.stack.wait("the others pause", lambda: stats(site).count(": sig17") == 3, 10, "app")
+        site.stack.run("app", "bash", "-c", f"kill -KILL {busy[1]}")
+        pause.result(timeout=10)
+        assert stats(site).count(": sig17") == 4
+        assert lost.result(timeout=1).status_code == 502
+        reload(site)
+        assert requests.get(page, timeout=10).status_code == 200
+
 
 def test_watching(site: Terminal) -> None:
     if not (site.directory / "mysite" / "release").exists():  # the first test was another worker's

@@ -5,7 +5,7 @@ must follow.
 Both end workers by a signal of the kernel (SIGHUP). One that comes just when a worker has taken a
 request, and has not yet noted that it has, ends it with the request (core/uwsgi.c, gracefully_kill).
 uWSGI's own signals are looked at between two requests only; so one of those, of uwsgi/mysite.ini, has
-the workers pause first (uwsgi/timed_wsgi.py).
+the workers pause first (uwsgi/timed_wsgi.py). For a worker that dies before it looks, its successor does.
 https://uwsgi-docs.readthedocs.io/en/latest/Signals.html
 """
 
@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 
 STATS = "/tmp/stats.sock"
-SIGN = Path("/tmp/pause")  # each second, uWSGI looks whether its time of change is another
+SIGN = Path("/tmp/pause")  # each second, uWSGI looks whether its time of change is a later one
 
 
 def statuses() -> set[str]:
-    """Return what the workers are doing, as uWSGI's stats server says it, e.g. idle, busy, sig17."""
+    """Return what the workers are doing, as uWSGI says it: idle, busy, sig17…"""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         connection.connect(STATS)
@@ -31,7 +31,7 @@ def statuses() -> set[str]:
 
 def main() -> None:
     """Wait until they all pause; exit 1 when that takes longer than a request may."""
-    deadline = time.monotonic() + int(os.environ["SITE_REQUEST_TIMEOUT"]) + 5
+    deadline = time.monotonic() + int(os.environ["SITE_REQUEST_TIMEOUT"]) + 8
     seconds = int(SIGN.stat().st_mtime) + 1  # uWSGI compares whole ones
     os.utime(SIGN, (seconds, seconds))
     while (now := statuses()) != {"sig17"}:

@@ -68,7 +68,7 @@ def application(environ, start_response):
 
 def pause(_signal):
     """Take no request, between two of them, until a reload or a stop ends this worker (uwsgi/pause.py)."""
-    time.sleep(SECONDS + 5)
+    time.sleep(SECONDS + 10)
     last_short[0] = time.time()  # neither came; who waited meanwhile did so for no rush
 
 
