@@ -54,7 +54,8 @@ def exchange(address: str | tuple[str, int], data: bytes, timeout: float = 5) ->
     with socket.socket(family) as connection:
         connection.settimeout(timeout)
         connection.connect(address if isinstance(address, str) else tuple(address))
-        connection.sendall(data)
+        if data:  # who speaks first (the stats server) may have closed by now; even sending nothing then fails
+            connection.sendall(data)
         with connection.makefile("rb") as stream:
             return stream.read()
 
