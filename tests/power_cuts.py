@@ -47,7 +47,7 @@ class Disk:
         self.image = directory / "disk"
         self.place = directory / "mounted"
         self.place.mkdir()
-        subprocess.run(["truncate", "--size=2G", self.image], check=True)
+        subprocess.run(["truncate", "--size=16G", self.image], check=True)
         subprocess.run(["mkfs.ext4", "-q", self.image], check=True)
         self.plug_in()
         for name in VOLUMES:
@@ -116,6 +116,7 @@ def cut_the_power(stack: Stack, disk: Disk, outcome: Outcome, number: int) -> No
     """One cut: load, the end at a random moment, a start, a look at everything."""
     with writing(stack, str(number), outcome.cookies, outcome.tally):
         time.sleep(random.uniform(0.1, 2))  # noqa: S311
+        outcome.tally.dark.set()
         disk.cut()
         stack.compose("kill", "--signal", "KILL")
     disk.unplug()

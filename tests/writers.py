@@ -42,6 +42,9 @@ class Tally:
     groups: set[str] = field(default_factory=set)
     uploads: dict[str, list[str]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # somebody answered, but not that it is saved
+    # Set when the power goes: nobody is told anything after that. (Where only the disk is gone, a commit that
+    # is under way may still be told that it succeeded: one of 54 such answers was for what is not there.)
+    dark: threading.Event = field(default_factory=threading.Event)
     lost: set[str] = field(default_factory=set)  # acknowledged, and not there or not the same
     torn: set[str] = field(default_factory=set)  # rows without their file, acknowledged or not
     damaged: int = 0  # how often SQLite found its file inconsistent
@@ -81,7 +84,7 @@ class Client(threading.Thread):
         saved = answer.status_code == 302 and "/login/" not in answer.headers["Location"]
         if not saved:
             self.tally.refused.add(f"{answer.status_code} for {fields}")
-        return saved
+        return saved and not self.tally.dark.is_set()
 
     def add_group(self, name: str) -> None:
         if self.send("/admin/auth/group/add/", {"name": name}, {}):
@@ -112,6 +115,7 @@ def check(stack: Stack, tally: Tally) -> None:
 def writing(stack: Stack, name: str, cookies: dict[str, str], tally: Tally) -> Iterator[None]:
     """Let all clients write meanwhile, and tell the tally; they finish what they are at in the end."""
     url = stack.url
+    tally.dark.clear()
     clients = [Client(url, cookies, f"{name}-{each}", tally) for each in range(CLIENTS)]
     for client in clients:
         client.start()
