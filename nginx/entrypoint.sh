@@ -25,9 +25,9 @@ watch() {
     done
 }
 
+# What nginx has against a configuration must not be lost: log-relay ends with nginx, whatever it has read by then.
+nginx -t -q
 now=$(there_is)
 echo "loaded $now" >/run/nginx/verdict # scripts/deploy waits for it
 watch "$now" &
-# What nginx has against a configuration must not be lost: log-relay ends with nginx, whatever it has read by then.
-nginx -t -q
 exec log-relay nginx -g "daemon off;"

@@ -58,6 +58,12 @@ def reload(site: Terminal) -> None:
     assert process.returncode == 0, process.stderr
 
 
+def have_app(site: Terminal) -> None:
+    """Add the app of tests/release, unless the first test did: that may have been another worker's."""
+    if not (site.directory / "mysite" / "release").exists():
+        add_app(site.directory)
+
+
 def test_code_that_changes(site: Terminal) -> None:
     container = site.stack.container("app").attrs["State"]["StartedAt"]
     # With a migration, too.
@@ -106,8 +112,7 @@ def test_code_that_does_not_work(site: Terminal, file: str, text: str, reason: s
 
 def test_no_worker_is_ended_while_it_may_have_a_request(site: Terminal) -> None:
     """All pause first: each finishes its request, and then takes no other until the reload is done."""
-    if not (site.directory / "mysite" / "release").exists():  # the first test was another worker's
-        add_app(site.directory)
+    have_app(site)
     before = site.stack.logs("app").count("raising 17")
     reload(site)
     assert site.stack.logs("app").count("raising 17") == before + 1
@@ -140,8 +145,7 @@ def test_no_worker_is_ended_while_it_may_have_a_request(site: Terminal) -> None:
 
 
 def test_watching(site: Terminal) -> None:
-    if not (site.directory / "mysite" / "release").exists():  # the first test was another worker's
-        add_app(site.directory)
+    have_app(site)
     script = pexpect.spawn(
         "scripts/reload",
         ["--watch"],
