@@ -22,11 +22,11 @@ import docker
 import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
+from whichhop.finding import HOPS
+from whichhop.stack import PROJECT_LABEL, Stack, StackError
 
-from hops.finding import HOPS
-from hops.stack import PROJECT_LABEL, Stack, StackError
-from tests import doctor
-from tests.people import create_user, log_in
+from tests.support import doctor
+from tests.support.people import create_user, log_in
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("init", "app", "nginx")

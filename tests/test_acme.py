@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from whichhop.finding import Finding, Verdict
+from whichhop.stack import Stack
 
-from hops.finding import Finding, Verdict
-from hops.stack import Stack
 from tests.conftest import discard, watched
-from tests.doctor import assert_healthy, first_broken, walk
-from tests.tls_client import Visitors, ask, names, shown, trusting, wait_for_another
+from tests.support.doctor import assert_healthy, first_broken, walk
+from tests.support.tls_client import Visitors, ask, names, shown, trusting, wait_for_another
 
 FILES = "compose.yaml:compose/tls.yaml:compose/acme.yaml:tests/acme/compose.yaml"
 FILE = "/srv/certificates/site.pem"

@@ -4,10 +4,10 @@ import re
 import subprocess
 
 import pytest
+from whichhop.stack import Stack
 
-from audit import tools
-from audit.result import ANSWERS, CouldNotRun, Result, as_markdown, unanswered
-from hops.stack import Stack
+from dev.audit import tools
+from dev.audit.result import ANSWERS, CouldNotRun, Result, as_markdown, unanswered
 from tests.conftest import ROOT
 
 
@@ -53,7 +53,7 @@ def test_a_tool_that_says_nothing_has_not_passed(stack: Stack) -> None:
 
 def test_a_section_that_there_is_not() -> None:
     process = subprocess.run(
-        [".venv/bin/python", "-m", "audit", "gixie"], cwd=ROOT, capture_output=True, text=True
+        [".venv/bin/python", "-m", "dev.audit", "gixie"], cwd=ROOT, capture_output=True, text=True
     )
     assert process.returncode == 2
     assert "I do not know the section 'gixie'; there are gixy, " in process.stderr

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from whichhop.stack import Stack, run_once
 
-from hops.stack import Stack, run_once
 from tests.conftest import ROOT, started
-from tests.people import command, create_user, is_logged_in, log_in, png, upload
+from tests.support.people import command, create_user, is_logged_in, log_in, png, upload
+from tests.support.writers import Tally, check, writing
 from tests.test_settings import DEFAULTS
-from tests.writers import Tally, check, writing
 
 # Owner, mode and name of every file that is kept.
 LISTING = "find /srv/data /srv/media -type f -not -name '*-wal' -not -name '*-shm' -printf '%M %U:%G %P\\n' | sort"
@@ -309,7 +309,7 @@ print(tarfile.open(fileobj=output).extractfile("media/public/upload").read())
 
 
 def test_a_restore_that_is_killed_at_any_step_leaves_the_old_or_the_new(images: str) -> None:
-    program = (ROOT / "tests" / "interrupted_restore.py").read_text()
+    program = (ROOT / "tests" / "support" / "interrupted_restore.py").read_text()
     output = run_once(
         f"{images}-app",
         ["bash", "-c", 'echo x >/srv/data/secret_key; exec python3 -c "$0"', program],

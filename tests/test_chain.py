@@ -4,8 +4,7 @@ import uuid
 from datetime import datetime
 
 import requests
-
-from hops.stack import Stack
+from whichhop.stack import Stack
 
 
 def test_one_id_in_the_answer_and_in_every_log(stack: Stack) -> None:

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from whichhop import report
+from whichhop.finding import HOPS, Finding, Verdict, ok
+from whichhop.stack import Stack
 
-from hops import report
-from hops.finding import HOPS, Finding, Verdict, ok
-from hops.stack import Stack
 from tests.conftest import ROOT
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())

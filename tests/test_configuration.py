@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
-from tests.configurations import change, wait_for_verdict
-from tests.load import Load
+from tests.support.configurations import change, wait_for_verdict
+from tests.support.load import Load
 
 
 def configure(stack: Stack, *options: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,7 @@ def test_a_setting_reaches_nginx_and_nobody_notices(stack: Stack) -> None:
     container = stack.container("nginx").id
     assert takes_two_megabytes()
     visitor = requests.Session()
-    visitor.headers["Connection"] = "close"  # as in tests/visitors.py
+    visitor.headers["Connection"] = "close"  # as in tests/support/visitors.py
     with Load(stack, visitor, writers=0) as load:
         for megabytes, taken in (("1", False), ("75", True)):
             process = configure(stack, "--env", f"SITE_MAX_UPLOAD_MB={megabytes}")

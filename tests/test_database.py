@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
-from tests.people import create_user, log_in, png, upload
-from tests.writers import Tally, check, writing
+from tests.support.people import create_user, log_in, png, upload
+from tests.support.writers import Tally, check, writing
 
 PDF = ("report.pdf", b"%PDF-1.4 private", "application/pdf")
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
 from tests.conftest import ROOT, copy_project, discard, image_names
-from tests.releases import add_app, name_release
-from tests.terminal import Terminal, refusal
-from tests.visitors import Load
+from tests.support.releases import add_app, name_release
+from tests.support.terminal import Terminal, refusal
+from tests.support.visitors import Load
 
 CHECKED = r"  Checking the new app … done \(\d+ s\)\n  Checking the new nginx … done \(\d+ s\)\n"
 

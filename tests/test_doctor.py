@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import pytest
 import requests
+from whichhop.__main__ import causes_table
+from whichhop.causes import CAUSES
+from whichhop.finding import Verdict
+from whichhop.stack import Stack
 
-from hops.__main__ import causes_table
-from hops.causes import CAUSES
-from hops.finding import Verdict
-from hops.stack import Stack
-from tests import configurations
 from tests.conftest import ROOT, discard, started
-from tests.doctor import assert_healthy, first_broken, wait_for, wait_until_healthy, walk
-from tests.people import create_user, log_in, png, upload
-from tests.workers import WORKERS
+from tests.support import configurations
+from tests.support.doctor import assert_healthy, first_broken, wait_for, wait_until_healthy, walk
+from tests.support.people import create_user, log_in, png, upload
+from tests.support.workers import WORKERS
 
 # The socket of the app, a style sheet that every Django has, and a picture.
 SOCKET = "/run/uwsgi/mysite.sock"

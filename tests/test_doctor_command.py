@@ -12,13 +12,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from whichhop.finding import HOPS
+from whichhop.stack import Stack
 
-from hops.finding import HOPS
-from hops.stack import Stack
 from tests.conftest import ROOT
 
 SOCKET = "/run/uwsgi/mysite.sock"
-COMMAND = [sys.executable, "-m", "hops"]
+COMMAND = [sys.executable, "-m", "whichhop"]
 
 
 def environment(stack: Stack) -> Mapping[str, str]:
@@ -93,7 +93,7 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(stack: Stack) -> None
                 "--quiet",
                 "--return",
                 "--command",
-                f"{shlex.quote(COMMAND[0])} -m hops",
+                f"{shlex.quote(COMMAND[0])} -m whichhop",
                 "/dev/null",
             ],
             cwd=ROOT,

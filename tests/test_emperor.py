@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from whichhop.causes import CAUSES
+from whichhop.diagnosis import diagnose
+from whichhop.discovery import sites
+from whichhop.finding import Finding, Verdict
+from whichhop.processes import Process
+from whichhop.stack import Stack, StackError
 
-from hops.causes import CAUSES
-from hops.diagnosis import diagnose
-from hops.discovery import sites
-from hops.finding import Finding, Verdict
-from hops.processes import Process
-from hops.stack import Stack, StackError
 from tests.conftest import copy_project, started, watched
-from tests.doctor import assert_healthy, walk
-from tests.load import Load
-from tests.people import create_user, log_in
-from tests.terminal import Terminal, refusal
+from tests.support.doctor import assert_healthy, walk
+from tests.support.load import Load
+from tests.support.people import create_user, log_in
+from tests.support.terminal import Terminal, refusal
 
 MYSITE, HELLO = "10001:10100", "10003:10103"
 HELLO_SOCKET = "/run/hello/hello.sock"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 from docker.models.containers import Container
+from whichhop.discovery import sites
 
-from hops.discovery import sites
-from tests.doctor import first_broken
 from tests.foreign.examination import assert_healthy, examine, findings, named, parameters, running
 from tests.foreign.stranger import BLOG, SHOP, Fault, Stranger, crowd, login
+from tests.support.doctor import first_broken
 
 # The certificates are of an authority that nobody knows; the hop tls looks at them.
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")

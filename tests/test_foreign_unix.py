@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from whichhop.discovery import sites
+from whichhop.finding import HOPS
+from whichhop.stack import StackError
 
-from hops.discovery import sites
-from hops.finding import HOPS
-from hops.stack import StackError
-from tests.doctor import first_broken, listing
 from tests.foreign.examination import (
     advice,
     assert_healthy,
@@ -27,6 +26,7 @@ from tests.foreign.examination import (
     running,
 )
 from tests.foreign.stranger import SHOP, Fault, Stranger, crowd, login, upload, upload_and_look
+from tests.support.doctor import first_broken, listing
 
 CONF = "nginx/shop.conf"
 INI = "uwsgi.ini"

@@ -4,8 +4,7 @@ import re
 from typing import Any
 
 import pytest
-
-from hops.stack import Stack
+from whichhop.stack import Stack
 
 SERVICES = ["init", "app", "nginx-config", "nginx"]
 USERS = {

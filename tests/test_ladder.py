@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from whichhop import upstream
+from whichhop.nginx_config import Directive
+from whichhop.stack import PROJECT_LABEL, Stack
 
-from hops import upstream
-from hops.ladder import ini, measure, packet, page, rungs, signals, trap
-from hops.nginx_config import Directive
-from hops.stack import PROJECT_LABEL, Stack
+from ladder import ini, measure, packet, page, rungs, signals, trap
 from tests.conftest import ROOT, image_names
 
 NUMBERS = range(1, 9)

@@ -4,8 +4,7 @@ import re
 
 import pytest
 import requests
-
-from hops.stack import Stack
+from whichhop.stack import Stack
 
 
 def test_its_configuration_is_valid(stack: Stack) -> None:

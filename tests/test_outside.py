@@ -21,13 +21,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from whichhop import client, outside, report
+from whichhop.client import Address, Client
+from whichhop.finding import Finding, Verdict
+from whichhop.outside.causes import OUTSIDE
+from whichhop.outside.view import View
+from whichhop.stack import PROJECT_LABEL, Stack
 
-from hops import client, outside, report
-from hops.client import Address, Client
-from hops.finding import Finding, Verdict
-from hops.outside.causes import OUTSIDE
-from hops.outside.view import View
-from hops.stack import PROJECT_LABEL, Stack
 from tests.conftest import ROOT
 
 Routes = Mapping[int, Sequence[Address]]
@@ -546,7 +546,7 @@ def test_every_cause_has_a_test_and_stands_for_a_hop_of_the_walk() -> None:
 def doctor(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command where there is no Docker."""
     return subprocess.run(
-        [sys.executable, "-m", "hops", *arguments],
+        [sys.executable, "-m", "whichhop", *arguments],
         cwd=ROOT,
         env={**os.environ, "DOCKER_HOST": "unix:///nowhere"},
         capture_output=True,

@@ -1,8 +1,7 @@
 """Hop `port`: the site is published where it was asked to be, and nowhere else."""
 
 import requests
-
-from hops.stack import Stack
+from whichhop.stack import Stack
 
 
 def test_the_page_is_there(stack: Stack) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from whichhop.stack import Stack
 
-from hops.stack import Stack
 from tests.conftest import started
-from tests.power_cuts import disk_for, run, table
+from tests.support.power_cuts import disk_for, run, table
 
 
 @pytest.mark.skipif(

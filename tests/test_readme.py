@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from whichhop.stack import Stack
 
-from hops.stack import Stack
 from tests.conftest import ROOT, discard
-from tests.people import PASSWORD, log_in
+from tests.support.people import PASSWORD, log_in
 
 # What the reader sees after each command, in the order in which a reader gets to it.
 EXPECTED = {

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
-from tests.workers import WORKERS
+from tests.support.workers import WORKERS
 
 UNAVAILABLE = r'connect\(\) to unix:/run/uwsgi/mysite\.sock failed|"status":503|no live upstreams'
 

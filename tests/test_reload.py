@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pexpect
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
 from tests.conftest import ROOT, copy_project, discard
-from tests.releases import add_app, name_release
-from tests.terminal import Terminal, refusal
+from tests.support.releases import add_app, name_release
+from tests.support.terminal import Terminal, refusal
 
 
 @pytest.fixture(scope="module")

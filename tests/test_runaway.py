@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
-from tests import doctor
 from tests.conftest import ROOT, started
-from tests.load import Load
-from tests.people import create_user, log_in
-from tests.rush import Rush, table
-from tests.workers import workers
+from tests.support import doctor
+from tests.support.load import Load
+from tests.support.people import create_user, log_in
+from tests.support.rush import Rush, table
+from tests.support.workers import workers
 
 TIMEOUT = 6
 

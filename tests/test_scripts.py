@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
 from tests.conftest import ROOT, discard
-from tests.terminal import Terminal, refusal
+from tests.support.terminal import Terminal, refusal
 
 SCRIPTS = sorted(
     path.name

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
 from tests.conftest import ROOT, started
-from tests.people import command, create_user, is_logged_in, log_in
+from tests.support.people import command, create_user, is_logged_in, log_in
 
 KEY = "/srv/data/secret_key"
 SERVICES = ("init", "app", "nginx")
@@ -107,7 +107,7 @@ def test_the_key_is_nowhere_but_in_its_file(debug_stack: Stack) -> None:
         assert "SECRET_KEY_FALLBACKS" in answer.text  # the page does show the settings
         seen["error page"] = answer.text
         for form in ("json", "junit"):
-            report = command(stack, sys.executable, "-m", "hops", "--format", form)
+            report = command(stack, sys.executable, "-m", "whichhop", "--format", form)
             assert report.returncode == 1, report.stderr
             seen[form] = report.stdout + report.stderr
     finally:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import requests
+from whichhop.stack import Output, Stack, run_once
 
-from hops.stack import Output, Stack, run_once
 from tests.conftest import ROOT, discard, started
-from tests.people import PASSWORD, create_user
-from tests.workers import workers
+from tests.support.people import PASSWORD, create_user
+from tests.support.workers import workers
 
 COMPOSE_ONLY = {"BUILD_CA", "COMPOSE_FILE"}  # read by Compose; no container gets them
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from whichhop.stack import Stack
 
-from hops.stack import Stack
-from tests.people import png
-from tests.raw import exchange
+from tests.support.people import png
+from tests.support.raw import exchange
 
 TYPES = {
     "css": "text/css; charset=utf-8",

@@ -18,15 +18,24 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from playwright.sync_api import Browser, Error, Page, expect
+from whichhop.finding import Verdict
+from whichhop.stack import PROJECT_LABEL, Output, Stack
 
-from audit.result import unanswered
-from audit.tools import gixy
-from hops.finding import Verdict
-from hops.stack import PROJECT_LABEL, Output, Stack
+from dev.audit.result import unanswered
+from dev.audit.tools import gixy
 from tests.conftest import started, watched
-from tests.doctor import assert_healthy, first_broken, walk
-from tests.people import PASSWORD, create_user
-from tests.tls_client import HOSTS, Visitors, ask, connect, names, shown, trusting, wait_for_another
+from tests.support.doctor import assert_healthy, first_broken, walk
+from tests.support.people import PASSWORD, create_user
+from tests.support.tls_client import (
+    HOSTS,
+    Visitors,
+    ask,
+    connect,
+    names,
+    shown,
+    trusting,
+    wait_for_another,
+)
 
 TLS = "compose.yaml:compose/tls.yaml"
 FILE = "/srv/certificates/site.pem"

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import requests
-
-from hops import uwsgi_protocol
-from hops.stack import Stack, StackError
+from whichhop import uwsgi_protocol
+from whichhop.stack import Stack, StackError
 
 SOCKET = "/run/uwsgi/mysite.sock"
 

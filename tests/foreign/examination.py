@@ -10,15 +10,15 @@ from typing import Any
 
 import docker
 import pytest
+from whichhop import report
+from whichhop.causes import CAUSES
+from whichhop.diagnosis import diagnose
+from whichhop.discovery import sites
+from whichhop.finding import HOPS, Finding, Verdict
+from whichhop.stack import PROJECT_LABEL
 
-from hops import report
-from hops.causes import CAUSES
-from hops.diagnosis import diagnose
-from hops.discovery import sites
-from hops.finding import HOPS, Finding, Verdict
-from hops.stack import PROJECT_LABEL
-from tests.doctor import first_broken, listing
 from tests.foreign.stranger import HERE, SHOP, Fault, Stranger
+from tests.support.doctor import first_broken, listing
 
 Record = Callable[[str, object], None]
 

@@ -17,8 +17,7 @@ from typing import Any
 
 import docker.errors
 import requests
-
-from hops.stack import PROJECT_LABEL, Stack, StackError
+from whichhop.stack import PROJECT_LABEL, Stack, StackError
 
 HERE = Path(__file__).resolve().parent
 SHOP = "shop.example.org"

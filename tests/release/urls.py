@@ -1,4 +1,4 @@
-"""What the load of tests/visitors.py asks for; added to a copy of the site by tests/releases.py."""
+"""What the load of tests/support/visitors.py asks for; added to a copy of the site by tests/support/releases.py."""
 
 import hashlib
 import time

@@ -1,0 +1,180 @@
+"""The command line of the harness: scripts/doctor is this, in its virtual environment."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import docker.errors
+
+from whichhop import outside, report
+from whichhop.causes import CAUSES, NOT_NAMED
+from whichhop.diagnosis import diagnose
+from whichhop.discovery import sites
+from whichhop.finding import HOPS, Finding
+from whichhop.outside.causes import OUTSIDE
+from whichhop.site import Site
+from whichhop.stack import Stack, StackError
+
+FORMATS = {"json": report.as_json, "junit": report.as_junit}
+PROGRAM = "scripts/doctor"
+
+
+def arguments() -> argparse.Namespace:
+    """Return the command line, checked; exits with status 2 and a sentence when it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Walks the chain from the client to the database and says which hop is broken,"
+        " why, and what to do. It changes nothing.",
+        epilog="Exit status: 0 all hops work, 1 one is broken, 2 something could not be judged.",
+    )
+    where = parser.add_argument_group("what to look at (without any of these: this project)")
+    where.add_argument(
+        "--project-directory", type=Path, metavar="PATH", help="another Compose project"
+    )
+    where.add_argument("--nginx", metavar="SERVICE", default="", help="its service with nginx")
+    where.add_argument("--app", metavar="SERVICE", default="", help="its service with uWSGI")
+    where.add_argument(
+        "--url", metavar="ADDRESS", help="a site, from outside: what any visitor could see"
+    )
+    parser.add_argument(
+        "--format", choices=["terminal", *FORMATS], default="terminal", help="what to print"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write it to a file instead")
+    parser.add_argument(
+        "--hop", choices=HOPS, action="append", help="judge this hop only; may be repeated"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="look again and again; say when something changes"
+    )
+    parser.add_argument(
+        "--list-causes", action="store_true", help="print every cause that can be named, and stop"
+    )
+    options = parser.parse_args()
+    if options.url:
+        if options.project_directory or options.nginx or options.app:
+            parser.error("--url looks from outside: it knows no project and no services")
+        if others := [hop for hop in options.hop or () if hop not in outside.HOPS]:
+            parser.error(f"from outside, {' and '.join(others)} cannot be judged")
+    return options
+
+
+def causes_table() -> str:
+    """Return docs/causes.md."""
+    text = (
+        "# What the doctor can name\n\n"
+        "Made by `scripts/doctor --list-causes`. Words in braces are filled in with what was found.\n"
+    )
+    head = "| cause | hop | you see | what is wrong | what to do |\n|---|---|---|---|---|\n"
+    parts = {"On the machine": CAUSES, "From outside (`--url`)": OUTSIDE}
+    for title, table in parts.items():
+        rows = "".join(
+            f"| `{slug}` | {cause.hop} | {cause.symptom} | {cause.wrong} | {cause.fix} |\n"
+            for slug, cause in table.items()
+        )
+        text += f"\n## {title}\n\n{head}" + rows.replace("{{", "{").replace("}}", "}")
+    return f"{text}\n## What it does not name\n\n" + "".join(f"- {line}\n" for line in NOT_NAMED)
+
+
+def find_sites(options: argparse.Namespace) -> list[Site]:
+    """Return the sites to look at; raise ``StackError`` with a sentence when there are none."""
+    # scripts/doctor leaves the caller's directory for its own.
+    here = Path(os.environ.get("CALLED_FROM", "."))
+    directory = here / options.project_directory if options.project_directory else Path.cwd()
+    if not directory.is_dir():
+        raise StackError(f"there is no directory {options.project_directory}")
+    stack = Stack.of(directory)
+    stack.engine.ping()
+    return sites(stack, options.nginx, options.app)
+
+
+def walk(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Yield what is found at each hop of each site, and say each hop's name before it is judged."""
+    if options.url:
+        yield from outside.check(options.url, options.hop or outside.HOPS)
+        return
+    for number, site in enumerate(find_sites(options)):
+        running = site.stack.running()
+        for hop in options.hop or HOPS:
+            say(hop)
+            findings = list(diagnose(site, [hop]))
+            # Did a deploy replace what was looked at? Then look at what is there now.
+            while report.exit_status(findings) and (now := site.stack.running()) != running:
+                running, site = now, find_sites(options)[number]
+                findings = list(diagnose(site, [hop]))
+            yield from findings
+
+
+def look(options: argparse.Namespace, quiet: bool = False) -> list[Finding]:
+    """Walk the chain once, showing each hop as it is judged on stderr; return what was found."""
+    terminal = sys.stderr.isatty() and not quiet
+    colour = terminal and not os.environ.get("NO_COLOR")
+
+    def say(hop: str) -> None:
+        if terminal:
+            print(f"… {hop}", end="\r", file=sys.stderr, flush=True)
+
+    findings: list[Finding] = []
+    site = ""
+    for finding in walk(options, say):
+        findings.append(finding)
+        if quiet:
+            continue
+        if finding.site != site:
+            site = finding.site
+            print(f"\n{site}", file=sys.stderr)
+        print(report.line(finding, colour), file=sys.stderr)
+    return findings
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Look every few seconds until Ctrl-C, print what changes; return the last exit status."""
+    before: Sequence[tuple[str, str, str, str]] | None = None
+    findings: list[Finding] = []
+    try:
+        while True:
+            findings = look(options, quiet=True)
+            now = [(f.site, f.hop, f.verdict, f.cause) for f in findings]
+            if now != before:
+                print(f"{datetime.now():%H:%M:%S}  {report.summary(findings)}\n", flush=True)
+            before = now
+            time.sleep(2)
+    except KeyboardInterrupt:
+        return report.exit_status(findings)
+
+
+def main() -> int:
+    """Run the command; return its exit status."""
+    options = arguments()
+    if options.list_causes:
+        print(causes_table(), end="")
+        return 0
+    try:
+        if options.output:
+            options.output = Path(os.environ.get("CALLED_FROM", "."), options.output)
+            options.output.touch()  # now, rather than after all the work
+        if options.watch:
+            return watch(options)
+        findings = look(options)
+    except docker.errors.DockerException as error:
+        print(f"{PROGRAM}: no Docker engine answers: {error}", file=sys.stderr)
+        return 2
+    except (StackError, OSError, ValueError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+
+    text = FORMATS.get(options.format, report.summary)(findings)
+    if options.output:
+        options.output.write_text(f"{text}\n")
+    else:
+        print(text if options.format in FORMATS else f"\n{text}")
+        if options.url and options.format not in FORMATS:
+            print(outside.NOTE)
+    return report.exit_status(findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

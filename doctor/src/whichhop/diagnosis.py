@@ -1,0 +1,59 @@
+"""The walk along the chain: each hop in its order, whatever the ones before it said."""
+
+import dataclasses
+import importlib
+import time
+from collections.abc import Iterable, Iterator
+
+from whichhop import app_container, logs, vassals
+from whichhop.finding import HOPS, Finding, Verdict, blocked, unknown
+from whichhop.site import Site
+
+# The services whose running container a hop looks into; port, tls, nginx and uwsgi judge themselves
+# what keeps a container from running.
+NEEDS = {
+    "static": ("nginx", "app"),
+    "media": ("nginx", "app"),
+    "socket": ("nginx", "app"),
+    "django": ("nginx", "app"),
+    "database": ("app",),
+    "chain": ("nginx", "app"),
+}
+JUDGED_BY = {"nginx": "port", "app": "uwsgi"}
+
+
+def look(site: Site, hop: str) -> list[Finding]:
+    """Return what one hop finds, or that what it looks into does not run."""
+    for role in NEEDS.get(hop, ()):
+        if not site.state(getattr(site, role)).running:
+            return [blocked(hop, JUDGED_BY[role])]
+        if role == "app" and (
+            not site.runs_uwsgi or app_container.keeps_failing(site) or vassals.wrong(site)
+        ):
+            return [blocked(hop, "uwsgi")]
+    findings = list(importlib.import_module(f"hops.{hop}").check(site))
+    if all(finding.verdict is Verdict.OK for finding in findings):
+        # It works now; did it a few minutes ago?
+        recent = list(logs.recent(site, hop))
+        failed = [finding for finding in recent if finding.verdict is Verdict.BROKEN]
+        return failed or [*findings, *recent]
+    return findings
+
+
+def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
+    """
+    Yield what is found, hop by hop; changes nothing in the stack.
+
+    What cannot be seen is a finding too, never an exception: somebody is waiting for the rest.
+    """
+    for hop in hops:
+        started = time.monotonic()
+        try:
+            findings = look(site, hop)
+        except Exception as error:  # whatever it is, it must not hide the other hops
+            reason = (str(error) or type(error).__name__).splitlines()
+            findings = [unknown(hop, f"it could not be looked at: {reason[0]}", *reason[1:6])]
+        seconds = time.monotonic() - started
+        for number, finding in enumerate(findings):
+            spent = seconds if number == 0 else 0
+            yield dataclasses.replace(finding, site=site.name, seconds=spent)

@@ -1,0 +1,87 @@
+"""
+Failures that only the logs know: of some requests, now and then, on a stack that otherwise works.
+
+The lines are those of nginx's error log and of uWSGI's; each pattern is held to the start of its
+line, because what follows may be a stranger's text.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from whichhop.causes import CAUSES, advice
+from whichhop.finding import Finding
+from whichhop.site import Site
+
+MINUTES = 15  # how far back: older failures may be mended
+
+NGINX = r"^\d{4}/\d\d/\d\d [\d:]{8} \[\w+\] \d+#\d+: (?:\*\d+ )?"
+UWSGI = r"^(?:\w{3} \w{3} [\d :]{16} - )?"
+ACCESS = r'^(?:\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" {0} |\{{"time":"[^"]*","hop":"nginx".*"status":{0},)'
+
+
+class Sign(NamedTuple):
+    """A line of a service's log that has one cause."""
+
+    cause: str
+    service: str  # "nginx" or "app"
+    pattern: str
+    strangers: bool = False  # can bring it about by what they send: advice, not an alarm
+
+
+SIGNS = (
+    Sign("response-header-too-big", "nginx", NGINX + "upstream sent too big header"),
+    Sign("nginx-temp-unwritable", "nginx", NGINX + r'open\(\) "\S+/\d{10}" failed \((?:13|30):'),
+    Sign("body-too-large", "nginx", NGINX + "client intended to send too large", True),
+    Sign("request-header-too-large", "nginx", NGINX + "client sent too long", True),
+    Sign("request-header-too-large", "nginx", ACCESS.format(414), True),
+    Sign("client-gave-up", "nginx", ACCESS.format(499), True),
+    Sign("socket-queue-full", "nginx", NGINX + r"connect\(\) to unix:\S+ failed \(11:"),
+    Sign("upstream-queue-full", "app", UWSGI + r"\*\*\* uWSGI listen queue of socket .* full"),
+    Sign("page-too-slow", "nginx", NGINX + r"upstream timed out .* while reading response header"),
+    Sign("harakiri", "app", UWSGI + r"\*\*\* HARAKIRI ON WORKER"),
+    Sign("worker-crashed", "app", UWSGI + r"!!! uWSGI process \d+ got Segmentation Fault"),
+    Sign("worker-crashed", "app", UWSGI + r"DAMN ! worker \d+ \(pid: \d+\) died(?:, killed by signal (?!9 )\d+)? :\("),
+    Sign("worker-killed", "app", UWSGI + r"DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9"),
+    Sign("overloaded", "app", r'^\{"hop": "uwsgi", .*"message": "refused a request', True),
+    Sign("uwsgi-post-limit", "app", UWSGI + r"Invalid \(too big\) CONTENT_LENGTH"),
+    # 21573 is "ET" of "GET": HTTP that somebody sent to the socket, which harms nobody else.
+    Sign("request-block-too-big", "app", UWSGI + r"invalid request block size: (?!21573 )\d+"),
+)  # fmt: skip
+
+
+def recent(site: Site, hop: str) -> Iterator[Finding]:
+    """Yield what failed at a hop in the last quarter of an hour, the latest line of each cause."""
+    seen: set[str] = set()
+    signs = [sign for sign in SIGNS if CAUSES[sign.cause].hop == hop]
+    log = {role: site.log(getattr(site, role), MINUTES * 60) for role in {s.service for s in signs}}
+    for sign in signs:
+        lines = [line for line in log[sign.service] if re.search(sign.pattern, line)]
+        if not lines or sign.cause in seen:
+            continue
+        cause = sign.cause
+        if cause == "worker-killed":
+            if "harakiri" in seen:
+                continue  # which ends a worker by the same signal
+            if site.stack.out_of_memory(site.app, MINUTES * 60):
+                cause = "worker-out-of-memory"
+        seen.add(sign.cause)
+        say = advice if sign.strangers else site.broken
+        yield say(cause, lines[-1][:500], **{**site.words, **_words(site, lines)})
+
+
+def _words(site: Site, lines: list[str]) -> dict[str, object]:
+    """Return the words that these causes fill in."""
+    path = re.search(r'open\(\) "(\S+)/[^/"]+" failed', lines[-1])
+    limit = site.server.get("client_max_body_size")
+    where = f"{limit.words[1]}, {limit.place}" if limit else "1m, its default"
+    place = path[1] if path else ""
+    return {
+        "count": len(lines),
+        "error": lines[-1][:200],
+        "limit": where,
+        "path": place,
+        "identity": "user of the process",
+        "volume": site.stack.mount(site.nginx, place).get("Name", ""),
+        "address": site.upstream,
+    }

@@ -1,0 +1,73 @@
+"""
+docs/ladder.md: what in it is made by running the ladder, and how that is put in.
+
+The text is written by hand; between ``<!-- made: NAME -->`` and ``<!-- end -->`` stands what
+``scripts/ladder --write-docs`` found.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from whichhop.stack import Stack
+
+from ladder import ini, measure, packet, rungs, signals, trap
+from ladder.rungs import Answer, Rung
+from ladder.table import table
+
+PAGE = Path("docs/ladder.md")
+
+
+def story(stack: Stack, rung: Rung, answers: list[Answer]) -> str:
+    """Return one rung: the picture, what runs, what it answered, what it adds."""
+    commands = [f"{service}: {rungs.command(stack, service)}" for service in rung.services]
+    shown = "\n".join([rung.diagram, "", *commands, "", *map(str, answers)])
+    return f"```text\n{shown}\n```\n\n**Added:** {rung.adds}"
+
+
+def identities(stack: Stack) -> str:
+    """Return who owns what between nginx and uWSGI on rung 8, as a table."""
+    places = {"the directory": "/run/uwsgi", "the socket in it": "/run/uwsgi/mysite.sock"}
+    rows = []
+    for words, place in places.items():
+        mode, *owner = stack.run("app", "stat", "--format=%a %u %g", place).split()
+        rows.append([f"{words}, `{place}`", *owner, mode])
+    for words, service in {"uWSGI's processes": "app", "nginx's processes": "nginx"}.items():
+        [identity] = {
+            str(process.identity) for process in stack.processes(service) if process.identity.uid
+        }
+        rows.append([words, *identity.split(":"), ""])
+    return table(("what", "uid", "gid", "mode"), rows)
+
+
+def makers(stack: Stack) -> dict[str, Callable[[], str]]:
+    """Return what makes each block of the page but those of the rungs, by its name; all rungs are up."""
+    sixth = rungs.rungs(stack)[5]
+    return {
+        "packet": lambda: packet.block(stack, sixth),
+        "why-nginx": lambda: measure.why_nginx(stack),
+        "tcp-and-unix": lambda: measure.tcp_and_unix(stack),
+        "permissions": lambda: trap.block(stack, sixth),
+        "identities": lambda: identities(stack),
+        "signals": lambda: signals.try_all(stack),
+        "process-one": lambda: signals.as_process_one(stack),
+        "ini": ini.block,
+    }
+
+
+def blocks(text: str) -> dict[str, str]:
+    """Return what stands between the marks of a page, by name."""
+    return {
+        match[1]: match[2].strip("\n")
+        for match in re.finditer(r"<!-- made: ([a-z0-9-]+) -->\n(.*?)<!-- end -->", text, re.S)
+    }
+
+
+def put(text: str, made: dict[str, str]) -> str:
+    """Return a page with blocks replaced; raise ``KeyError`` when it has one that was not made."""
+    return re.sub(
+        r"(<!-- made: ([a-z0-9-]+) -->\n).*?(<!-- end -->)",
+        lambda match: f"{match[1]}\n{made[match[2]]}\n\n{match[3]}",
+        text,
+        flags=re.S,
+    )

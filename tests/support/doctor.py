@@ -1,0 +1,64 @@
+"""The doctor as the tests call it: walk the chain, name what is first broken, wait until it is well."""
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+from whichhop import report
+from whichhop.diagnosis import diagnose
+from whichhop.discovery import sites
+from whichhop.finding import Finding, Verdict
+from whichhop.stack import Stack, StackError
+
+# When the test began (seconds since the epoch; conftest.py sets it): a stack that tests share has the
+# failures of earlier ones in its logs.
+began = 0.0
+
+
+def walk(stack: Stack, since: float | None = None, **services: str) -> list[Finding]:
+    """Return what is found at every hop of every site, failures in logs since the test began."""
+    findings = []
+    for site in sites(stack, **services):
+        site.since = began if since is None else since
+        findings += list(diagnose(site))
+    return findings
+
+
+def listing(findings: Sequence[Finding]) -> str:
+    """Return findings as people see them, for the message of a test that fails."""
+    return "\n".join(f"{report.line(finding, False)} [{finding.cause}]" for finding in findings)
+
+
+def first_broken(findings: Sequence[Finding]) -> Finding:
+    """Return what the doctor names first."""
+    broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
+    assert broken, listing(findings)
+    return broken[0]
+
+
+def assert_healthy(stack: Stack, **services: str) -> list[Finding]:
+    """Return what is found; fail with the doctor's summary when a hop does not work now."""
+    findings = walk(stack, time.time(), **services)
+    assert report.exit_status(findings) == 0, listing(findings)
+    return findings
+
+
+def wait_until_healthy(stack: Stack, service: str = "nginx", seconds: float = 20) -> None:
+    """Wait as long as a mended stack may need: a health check, a queue that empties."""
+
+    def healthy() -> bool:
+        return report.exit_status(walk(stack, time.time())) == 0
+
+    with contextlib.suppress(StackError):
+        stack.wait("the stack is healthy again", healthy, seconds, service)
+    assert_healthy(stack)
+
+
+def wait_for(stack: Stack, cause: str, alive: str = "nginx") -> Finding:
+    """Return the finding once the doctor names this cause first; a container may need a moment."""
+
+    def named() -> Finding | None:
+        found = [finding for finding in walk(stack) if finding.verdict is Verdict.BROKEN]
+        return found[0] if found and found[0].cause == cause else None
+
+    return stack.wait(f"the doctor names {cause}", named, 20, alive)

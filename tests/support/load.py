@@ -1,0 +1,100 @@
+"""Visitors, all the time, while something is done to the stack: what they got, and what they sent."""
+
+import copy
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import requests
+from whichhop.stack import Stack
+
+from tests.support.crowd import Crowd
+from tests.support.people import png, submit
+
+
+class Sent(NamedTuple):
+    """A request: its kind, when it was sent (seconds on the monotonic clock), its status (0: none)."""
+
+    kind: str
+    began: float
+    seconds: float
+    status: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether the visitor did not get what was asked for."""
+        return not 200 <= self.status < 400
+
+
+class Load(Crowd):
+    """
+    Some who read pages and static files, and some who upload; from ``with`` to its end. They come
+    with the cookies of ``person``, who may use the admin.
+
+    Afterwards ``sent`` has every request, and ``acknowledged`` the titles of the uploads of which the
+    site said that it has them.
+    """
+
+    def __init__(
+        self, stack: Stack, person: requests.Session, readers: int = 2, writers: int = 2
+    ) -> None:
+        super().__init__()
+        self.sent: list[Sent] = []
+        self.acknowledged: list[str] = []
+        self._stack = stack
+        work = [self._read] * readers + [self._write] * writers
+        self.threads = [
+            threading.Thread(target=act, args=(number, copy.deepcopy(person)))
+            for number, act in enumerate(work)
+        ]
+
+    def failed(self) -> list[Sent]:
+        """Return the requests that failed."""
+        return [sent for sent in self.sent if sent.failed]
+
+    def wait_for_calm(self, seconds: float) -> None:
+        """Wait until for two seconds no request failed; raise ``AssertionError`` when none are."""
+        quiet, deadline = 2, time.monotonic() + seconds
+        calm = time.monotonic() + quiet
+        while time.monotonic() < calm:
+            assert time.monotonic() < deadline, f"not within {seconds} s: {self.failed()[-5:]}"
+            time.sleep(0.1)
+            failed = self.failed()
+            last = max((sent.began + sent.seconds for sent in failed), default=0)
+            calm = max(calm, last + quiet)
+
+    def _do(self, kind: str, ask: Callable[[], int]) -> int:
+        began, status = time.monotonic(), 0
+        try:
+            status = ask()
+        except requests.RequestException:
+            time.sleep(0.05)  # else it would be a flood of connections that nobody takes
+        self.sent.append(Sent(kind, began, time.monotonic() - began, status))
+        return status
+
+    def _read(self, _number: int, person: requests.Session) -> None:
+        addresses = {"page": "/", "static": "/static/welcome/landing.css"}
+        while not self.stop.is_set():
+            for kind, path in addresses.items():
+                self._do(kind, partial(self._get, person, path))
+
+    def _get(self, person: requests.Session, path: str) -> int:
+        return person.get(self._stack.url + path, timeout=10).status_code
+
+    def _write(self, number: int, person: requests.Session) -> None:
+        count = 0
+        while not self.stop.is_set():
+            title = f"{number}-{(count := count + 1)}"
+
+            def send(title: str = title) -> int:
+                picture = {"image": (f"{title}.png", png(), "image/png")}
+                path, fields = "/admin/welcome/upload/add/", {"title": title}
+                try:
+                    return submit(self._stack, person, path, fields, picture).status_code
+                except AssertionError:  # no form: the page did not come
+                    return 0
+
+            if self._do("upload", send) == 302:
+                self.acknowledged.append(title)

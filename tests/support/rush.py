@@ -1,0 +1,120 @@
+"""
+A rush: ten times as many visitors as the workers can serve, and what each of them gets.
+
+    .venv/bin/python -m tests.rush --seconds 60
+
+The page takes half a second, so that four workers serve eight visitors in a second. Beside them
+somebody asks for a static file, again and again.
+"""
+
+import argparse
+import statistics
+import sys
+import threading
+import time
+
+import requests
+from whichhop.stack import Stack
+
+from tests.conftest import ROOT, remove
+
+VARIABLES = {"COMPOSE_FILE": "compose.yaml:tests/runaway/compose.yaml"}
+
+CAPACITY = 8  # answers in a second: tests/runaway/urls.py
+VISITORS, EVERY = 160, 2.0  # each asks every two seconds, or when it has its answer
+
+# What somebody asked for, the status of the answer (0: none), and for how many seconds it took.
+Answer = tuple[str, int, float]
+
+
+class Rush:
+    """Visitors who keep coming for some seconds; ``answers`` has what they got."""
+
+    def __init__(self, stack: Stack, seconds: float) -> None:
+        self.url = stack.url
+        self.end = time.monotonic() + seconds
+        self.answers: list[Answer] = []
+        threads = [
+            threading.Thread(
+                target=self._visit, args=("/bad/slow", EVERY, number * EVERY / VISITORS)
+            )
+            for number in range(VISITORS)
+        ]
+        threads.append(
+            threading.Thread(target=self._visit, args=("/static/welcome/landing.css", 0.1))
+        )
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.recovery = self._recover()
+
+    def _ask(self, path: str) -> Answer:
+        began, status = time.monotonic(), 0
+        try:
+            status = requests.get(self.url + path, timeout=60).status_code
+        except requests.RequestException as error:
+            print(error, file=sys.stderr)
+        return path, status, time.monotonic() - began
+
+    def _visit(self, path: str, every: float, first: float = 0) -> None:
+        time.sleep(first)
+        while time.monotonic() < self.end:
+            answer = self._ask(path)
+            self.answers.append(answer)
+            time.sleep(max(0, every - answer[2]))
+
+    def _recover(self) -> float:
+        """Return the seconds from the last answer until a page comes as fast as it should."""
+        began = time.monotonic()
+        while True:
+            _, status, seconds = self._ask("/bad/slow")
+            if status == 200 and seconds < 1:
+                return time.monotonic() - began - seconds
+            if time.monotonic() > began + 60:
+                raise TimeoutError("the site does not recover")
+
+    def seconds(self, path: str, *statuses: int) -> list[float]:
+        """Return for how long the answers of some statuses took; of all statuses when none is named."""
+        return [
+            took
+            for asked, status, took in self.answers
+            if asked == path and (status in statuses or not statuses)
+        ]
+
+
+def table(rush: Rush) -> str:
+    """Return the result as docs/operations.md shows it."""
+    page, static = "/bad/slow", "/static/welcome/landing.css"
+    kinds = {
+        "page, answered": rush.seconds(page, 200),
+        "page, refused with 503": rush.seconds(page, 503),
+        "page, anything else": [
+            took
+            for asked, status, took in rush.answers
+            if asked == page and status not in (200, 503)
+        ],
+        "static file": rush.seconds(static, 200),
+    }
+    lines = ["| request | number | median | worst |", "|---|---|---|---|"]
+    for kind, times in kinds.items():
+        median, worst = (f"{of(times):.2f} s" if times else "" for of in (statistics.median, max))
+        lines.append(f"| {kind} | {len(times)} | {median} | {worst} |")
+    return "\n".join([*lines, "", f"Recovered after {rush.recovery:.1f} s."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
+    arguments = parser.parse_args()
+    stack = Stack(ROOT, "rush", {**VARIABLES, "SITE_PORT": "8191"})
+    try:
+        stack.compose("build", timeout=900)
+        stack.up("--no-build")
+        print(table(Rush(stack, arguments.seconds)))
+    finally:
+        remove(stack)
+
+
+if __name__ == "__main__":
+    main()
