@@ -1,24 +1,22 @@
-"""CI: the action's steps as a GitHub runner runs them, and what the workflow and docs/ci.md promise."""
+"""The action: its steps as a GitHub runner runs them. (Its summary and the workflow: tests/unit.)"""
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 from whichhop import report
-from whichhop.finding import HOPS, Finding, Verdict, ok
+from whichhop.finding import HOPS, ok
 from whichhop.stack import Stack
 
 from tests.conftest import ROOT
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SOCKET = "/run/uwsgi/mysite.sock"
 
 
@@ -195,104 +193,3 @@ def test_what_cannot_be_looked_at_is_not_passed(
     assert "::error title=the stack could not be looked at::" in outcome.log
     assert "scripts/doctor: " in said(outcome.log)
     assert not list(workspace.glob("gone*"))
-
-
-@pytest.fixture
-def summarise(tmp_path: Path) -> Callable[..., tuple[str, str]]:
-    """Return a function that gives the annotation and the job summary for findings."""
-
-    def run(status: int, *findings: Finding) -> tuple[str, str]:
-        (tmp_path / "doctor.xml").write_text(report.as_junit(findings))
-        process = subprocess.run(
-            ["python3", ROOT / ".github" / "summary.py", "doctor.xml", str(status)],
-            cwd=tmp_path,
-            env={**os.environ, "GITHUB_STEP_SUMMARY": "summary", "GITHUB_OUTPUT": "output"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return process.stdout, (tmp_path / "summary").read_text()
-
-    return run
-
-
-def test_a_quoted_log_is_neither_markup_nor_a_command(
-    summarise: Callable[..., tuple[str, str]],
-) -> None:
-    log = "GET /<img src=x>|`**_ 100%\r\n::error::injected"
-    trouble = Finding("socket", Verdict.BROKEN, log, "socket-mode", (log, log), fix=log)
-    annotation, summary = summarise(1, ok("port", "leads"), trouble)
-    assert len(annotation.splitlines()) == 1
-    assert "100%25" in annotation
-    assert [row.count("|") for row in summary.splitlines() if row.startswith("|")] == [5] * 4
-    assert "<img" not in summary
-    assert not re.search(r"[`*_]", summary.partition("**To do:**")[2].partition("<pre>")[0])
-
-
-def test_what_is_not_broken_is_told_too(summarise: Callable[..., tuple[str, str]]) -> None:
-    advice = Finding("uwsgi", Verdict.OK, "it works", "stop-reloads", ("a line",), "add a line")
-    annotation, summary = summarise(0, ok("port", "leads"), ok("uwsgi", "accepts"), advice)
-    assert annotation == ""
-    assert "2 hops work" in summary
-    assert re.search(r"⚠️ uwsgi: it works\n\n<pre>a line\nadd a line</pre>", summary)
-    unsure = Finding("django", Verdict.UNKNOWN, "no answer in time")
-    annotation, summary = summarise(2, ok("port", "leads"), unsure)
-    assert annotation == "::error title=django could not be judged::no answer in time\n"
-    assert "| ❔ | django | no answer in time |" in summary
-
-
-# -- the workflow
-
-
-def steps(workflow: Path) -> list[dict[str, Any]]:
-    jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
-    return [step for job in jobs for step in job["steps"]]
-
-
-@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_every_action_is_pinned_to_a_commit(workflow: Path) -> None:
-    """With its version beside it, the same one everywhere; Dependabot moves both."""
-    lines = re.findall(r"^ +(?:- )?uses: (.*)$", workflow.read_text(), re.MULTILINE)
-    assert len(lines) == len([step for step in steps(workflow) if "uses" in step])
-    pins: dict[str, str] = {}
-    for line in lines:
-        if not line.startswith("./"):
-            assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
-            action = line.partition("@")[0]
-            assert pins.setdefault(action, line) == line
-
-
-def test_the_workflow_runs_the_commands_of_the_readme() -> None:
-    commands = [
-        line.split()[0]
-        for workflow in WORKFLOWS
-        for step in steps(workflow)
-        for line in step.get("run", "").splitlines()
-    ]
-    assert {"scripts/up", "scripts/test"} <= set(commands)
-    shown = (ROOT / "README.md").read_text()
-    for command in commands:
-        assert os.access(ROOT / command, os.X_OK) or shutil.which(command), command
-        assert not command.startswith("scripts/") or re.search(rf"\b{command}\b", shown), command
-
-
-def test_the_workflow_keeps_what_it_writes() -> None:
-    """The doctor's report and the logs go where the upload looks for them."""
-    smoke = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["smoke"]
-    uploads = [step["with"]["path"] for step in smoke["steps"] if "upload" in step.get("uses", "")]
-    assert uploads == ["test-results/"]
-    reports = [step["with"]["report"] for step in smoke["steps"] if step.get("uses") == "./"]
-    written = [
-        word for step in smoke["steps"] for word in step.get("run", "").split() if ">" in word
-    ]
-    assert len(written) == 2
-    assert all(f"{path}".lstrip(">").startswith(uploads[0]) for path in (*reports, *written))
-    ignored = (ROOT / ".gitignore").read_text().splitlines()
-    assert "/test-results/" in ignored
-
-
-def test_the_lines_in_the_docs_fit_the_action() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/ci.md").read_text(), re.DOTALL)
-    uses = [step for block in blocks for step in yaml.safe_load(block)["steps"] if "uses" in step]
-    assert [use["uses"] for use in uses] == ["OWNER/REPOSITORY@COMMIT"]
-    assert set(uses[0]["with"]) <= set(ACTION["inputs"])

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import requests
-from whichhop import uwsgi_protocol
 from whichhop.stack import Stack, StackError
 
 SOCKET = "/run/uwsgi/mysite.sock"
@@ -21,11 +20,6 @@ def ask(
     host = {"HTTP_HOST": f"localhost:{stack.variables['SITE_PORT']}"}
     answer: Any = stack.uwsgi("request", SOCKET, {**host, **variables}, *arguments)
     return answer[0], dict(answer[1]), answer[2]
-
-
-def test_a_packet_is_what_the_protocol_says() -> None:
-    assert uwsgi_protocol.packet({}, uwsgi_protocol.PING) == b"\x64\0\0\0"
-    assert uwsgi_protocol.packet({"A": "é"}) == b"\0\x07\0\0\x01\0A\x02\0\xc3\xa9"
 
 
 def test_it_answers_a_ping(stack: Stack) -> None:

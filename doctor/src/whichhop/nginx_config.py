@@ -16,7 +16,7 @@ TOKEN = re.compile(
     |'(?P<single>(?:\\.|[^'\\])*)'|(?P<word>(?:\\.|\$\{[^}]*\}|[^\s;{}\\])+))""",
     re.VERBOSE,
 )
-FILE = re.compile(r"^# configuration file (\S+):$", re.MULTILINE)
+FILE = re.compile(r"^# configuration file (\S+):\n", re.MULTILINE)
 
 
 @dataclass

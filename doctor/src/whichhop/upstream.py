@@ -62,7 +62,7 @@ def of(server: Directive, config: Directive) -> Upstream:
         if not values:
             raise LookupError(f"{directive.place}: what {name[0]} is in {directive} is not known")
         text = text.replace(name[0], values[-1])
-    text = re.sub(r"^\w+://", "", text)
+    text = re.sub(r"^(?!unix:)\w+://", "", text)
     for block in config.find("upstream"):
         if block.words[1] == text.split("/")[0]:
             servers = [item.words for item in block.block if item.name == "server"]
