@@ -829,6 +829,12 @@ CHAIN = {
         "The id {request_id} of an answer is not in the log of {service}.",
         "set X-Request-ID in uwsgi_params, and keep the request_id filter in LOGGING",
     ),
+    "service-not-up": Cause(
+        "chain",
+        "pages work; what the service does is not done",
+        "The service {service} is not up ({state}).",
+        "its log says why: docker compose logs {service}; then docker compose up --wait",
+    ),
 }
 
 # Failures of this chain that it does not name, and what it says instead.

@@ -5,7 +5,7 @@ import importlib
 import time
 from collections.abc import Iterable, Iterator
 
-from whichhop import app_container, logs, vassals
+from whichhop import app_container, logs, services, vassals
 from whichhop.finding import HOPS, Finding, Verdict, blocked, unknown
 from whichhop.site import Site
 
@@ -23,6 +23,15 @@ JUDGED_BY = {"nginx": "port", "app": "uwsgi"}
 
 
 def look(site: Site, hop: str) -> list[Finding]:
+    """Return what one hop finds; the last one, also which services are down that no hop judges."""
+    findings = _look(site, hop)
+    others = list(services.not_up(site)) if hop == "chain" and site.is_first else []
+    return [
+        finding for finding in findings if finding.verdict is not Verdict.OK or not others
+    ] + others
+
+
+def _look(site: Site, hop: str) -> list[Finding]:
     """Return what one hop finds, or that what it looks into does not run."""
     for role in NEEDS.get(hop, ()):
         if not site.state(getattr(site, role)).running:
@@ -31,7 +40,7 @@ def look(site: Site, hop: str) -> list[Finding]:
             not site.runs_uwsgi or app_container.keeps_failing(site) or vassals.wrong(site)
         ):
             return [blocked(hop, "uwsgi")]
-    findings = list(importlib.import_module(f"hops.{hop}").check(site))
+    findings = list(importlib.import_module(f"whichhop.{hop}").check(site))
     if all(finding.verdict is Verdict.OK for finding in findings):
         # It works now; did it a few minutes ago?
         recent = list(logs.recent(site, hop))

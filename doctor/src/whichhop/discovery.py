@@ -54,7 +54,7 @@ def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
             found.append(site)
     if len(found) > 1:
         for site in found:
-            site.name = site.host
+            site.name, site.is_first = site.host, site is found[0]
     return found or [first]
 
 

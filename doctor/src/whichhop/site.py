@@ -17,7 +17,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from whichhop import backlog, nginx_config
+from whichhop import backlog, nginx_config, uwsgi_log
 from whichhop.back import Back
 from whichhop.causes import broken
 from whichhop.finding import Finding
@@ -51,6 +51,7 @@ class Site(Front, Back):
     """One site of a stack under diagnosis: a server block of nginx and the app behind it."""
 
     name = ""  # its host, where nginx serves several
+    is_first = True  # of the project's sites: what is of all of them is said once
 
     def __init__(self, stack: Stack, nginx: str, app: str, init: str = "", number: int = 0) -> None:
         super().__init__(stack, nginx, app, init)
@@ -211,7 +212,7 @@ class Site(Front, Back):
 
     @property
     def _own_socket(self) -> str | tuple[str, int]:
-        lines = self.last_lines(self.app, r"uwsgi socket \d+ bound to ", 9)
+        lines = self.last_lines(self.app, rf"{uwsgi_log.USUAL}uwsgi socket \d+ bound to ", 9)
         for line in lines:
             if found := re.search(r"bound to UNIX address (\S+)", line):
                 return found[1]
