@@ -4,12 +4,18 @@ import hashlib
 import re
 from collections.abc import Iterator
 
+import requests
+from urllib3.response import HTTPResponse
+
 from whichhop import nginx_config, upstream
 from whichhop.finding import Finding, blocked, ok, unknown
 from whichhop.nginx_config import Directive
 from whichhop.site import Site
 
 TYPE = "text/css"
+
+# Encodings that an answer has lost when we see it; "br" only where Python has a package for it.
+DECODED = HTTPResponse.CONTENT_DECODERS
 
 
 def check(site: Site) -> Iterator[Finding]:
@@ -56,9 +62,7 @@ def check(site: Site) -> Iterator[Finding]:
         kind = answer.headers.get("Content-Type", "nothing")
         yield site.broken("static-wrong-type", url=url, type=kind)
     else:
-        # Compressed, in either way, it is another file, which can be older than the first.
-        forms = [site.get(url, **{"Accept-Encoding": form}).content for form in ("gzip", "br")]
-        yield _same(site, sample, answer.content, *forms)
+        yield _same(site, sample, answer)
 
 
 def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:
@@ -92,15 +96,28 @@ def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...])
     return site.broken("static-missing", *evidence, path=path)
 
 
-def _same(site: Site, sample: dict[str, str], *served: bytes) -> Finding:
-    """Return whether what nginx served, in each of its forms, is what the release has."""
+def _same(site: Site, sample: dict[str, str], plain: requests.Response) -> Finding:
+    """Return whether what nginx serves, plain and in each compressed form, is what the release has."""
     # A name with a hash belongs to a collected file, whose addresses were rewritten; without, the
     # collected file should be a copy of the app's own.
-    path = sample["file"] if sample["hashed"] else sample["source"]
+    path, url = sample["file"] if sample["hashed"] else sample["source"], sample["url"]
     ours = site.stack.run(site.app, "sha256sum", path).split()[0]
-    for content in served:
-        theirs = hashlib.sha256(content).hexdigest()
+    # Compressed, in either way, it is another file, which can be older than the first.
+    for form in ("", "gzip", "br"):
+        try:
+            answer = site.get(url, **{"Accept-Encoding": form}) if form else plain
+        except requests.exceptions.ContentDecodingError as error:
+            return unknown("static", f"{url}, asked for as {form}, cannot be decoded", str(error))
+        if answer.status_code != 200:
+            return unknown("static", f"nginx answers {answer.status_code} for {url} as {form}")
+        encoding = answer.headers.get("Content-Encoding", "").lower()
+        if strange := {word.strip() for word in encoding.split(",")} - {"", "identity", *DECODED}:
+            names = " and ".join(sorted(strange))
+            return unknown(
+                "static", f"{url} comes encoded as {names}, which cannot be decoded here"
+            )
+        theirs = hashlib.sha256(answer.content).hexdigest()
         if ours != theirs:
             evidence = (f"{path}: sha256 {ours}", f"served: sha256 {theirs}")
-            return site.broken("static-stale", *evidence, url=sample["url"])
-    return ok("static", f"{sample['url']} is the file that was collected")
+            return site.broken("static-stale", *evidence, url=url)
+    return ok("static", f"{url} is the file that was collected")
