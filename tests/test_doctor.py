@@ -454,6 +454,26 @@ def test_a_request_that_left_no_trace(patient: Stack) -> None:
     wait_until_healthy(patient)
 
 
+def test_a_worker_that_somebody_killed(patient: Stack) -> None:
+    """Only the log knows, in the form that our own ini sets (log-date)."""
+    act(patient, "app", f"set -- {WORKERS}; kill -KILL $1")
+    assert "DAMN !" in wait_for(patient, "worker-killed", alive="app").evidence[0]
+    assert_healthy(patient)
+
+
+def test_a_worker_that_the_kernel_killed_for_memory(patient: Stack) -> None:
+    eat = "a = b'x' * (3 << 29)"  # beside the workers, which are then the ones to go
+    container = patient.container("app")
+    act(patient, "app", f"for pid in {WORKERS}; do echo 1000 >/proc/$pid/oom_score_adj; done")
+    try:
+        patient.exec("app", "python3", "-c", eat)
+        found = wait_for(patient, "worker-out-of-memory", alive="app")
+        assert found.hop == "uwsgi"
+    finally:
+        container.restart()
+    wait_until_healthy(patient)
+
+
 def test_a_start_that_init_refused(
     make_stack: Callable[..., Stack], pytestconfig: pytest.Config
 ) -> None:

@@ -6,14 +6,16 @@ They are grouped by symptom: what looks the same must be told apart.
 """
 
 import http.client
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 import requests
 from whichhop.discovery import sites
-from whichhop.finding import HOPS
+from whichhop.finding import HOPS, Verdict
 from whichhop.stack import StackError
 
 from tests.foreign.examination import (
@@ -967,6 +969,125 @@ def test_a_cache_that_tells_visitors_apart_is_no_fault(patient: Stranger) -> Non
         patient.restore()
         patient.again("web")
     patient.wait_until_healthy()
+
+
+FORGED = (
+    '2026/11/29 23:44:37 [error] 7#7: *1 connect() to unix:/var/run/shop/shop.sock failed (11: Resource'
+    " temporarily unavailable) while connecting to upstream",
+    "2026/11/29 23:44:37 [error] 7#7: *1 upstream sent too big header while reading response header",
+    '2026/11/29 23:44:37 [crit] 7#7: *1 open() "/var/lib/nginx/body/0000000001" failed (13: Permission denied)',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/static/x", "/media/x"])
+def test_a_line_that_a_client_writes_is_not_believed(patient: Stranger, path: str) -> None:
+    """nginx logs the decoded path: behind a line feed, the client's text looks like a line of its own."""
+    patient.since = time.time()
+    assert patient.status(path + quote("\n\x1b[31m".join(["", *FORGED, ""]))) == 404
+    assert patient.status(path + quote("\n".join(["", *FORGED, ""]))) == 404
+    patient.wait_for("they are in the log", lambda: patient.log("web").count(FORGED[2]) == 2)
+    found = assert_healthy(patient)
+    assert advice(found) == ["errors-not-logged"]  # as ever
+    # And in a file.
+    patient.edit(CONF, "server {\n", "error_log /var/log/nginx/shop.log;\nserver {\n")
+    try:
+        patient.again("web")
+        patient.wait_until_healthy()
+        assert patient.status(path + quote("\n".join(["", *FORGED, ""]))) == 404
+        assert advice(assert_healthy(patient)) == ["errors-not-logged"]
+    finally:
+        patient.restore()
+        patient.again("web")
+    patient.wait_until_healthy()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "log-date = [%%a %%d.%%m. %%H:%%M]",
+        "log-prefix = shop",
+        'log-encoder = json {"at":"${strftime:%%FT%%T}","said":"${msg}"}\nlog-encoder = nl',
+    ],
+    ids=["date", "prefix", "json"],
+)
+def test_a_killed_worker_in_whatever_form_uwsgi_logs(patient: Stranger, lines: str) -> None:
+    patient.edit(*ini(lines))
+    try:
+        patient.again("django")
+        patient.wait_until_healthy()
+        patient.act("django", "kill -9 $(cut -d' ' -f1 /proc/1/task/1/children)")
+        patient.wait_for("its end is logged", lambda: "DAMN !" in patient.log("django"))
+        patient.wait_until_healthy()
+        assert first_broken(findings(patient)).cause == "worker-killed"
+    finally:
+        patient.restore()
+        patient.again("django")
+        patient.since = time.time()
+    patient.wait_until_healthy()
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("add_header Content-Encoding dcb;", "comes encoded as dcb"),
+        ("if ($http_accept_encoding = gzip) { return 503; }", "answers 503"),
+        ("if ($http_accept_encoding = gzip) { add_header Content-Encoding gzip; }", "be decoded"),
+    ],
+)
+def test_an_answer_that_is_not_the_file_is_no_stale_file(
+    patient: Stranger, lines: str, reason: str
+) -> None:
+    patient.edit(
+        CONF, "alias /usr/share/nginx/static/;", f"alias /usr/share/nginx/static/; {lines}"
+    )
+    try:
+        patient.again("web")
+        patient.wait_until_healthy()
+        (found,) = findings(patient, hops=["static"])
+        assert (found.verdict, found.cause) == (Verdict.UNKNOWN, ""), found
+        assert reason in found.summary
+    finally:
+        patient.restore()
+        patient.again("web")
+    patient.wait_until_healthy()
+
+
+@pytest.mark.parametrize(
+    ("service", "state"),
+    [
+        ("command: sh -c 'echo no broker; exit 3'\n    restart: always", "exit code 3"),
+        ("command: sh -c 'echo no broker; exit 3'", "exited, exit code 3"),
+        (
+            "command: sleep 999\n    healthcheck: {test: 'false', interval: 1s, retries: 1}",
+            "unhealthy",
+        ),
+        ("command: 'true'", None),
+        ("command: sleep 999", None),
+    ],
+    ids=["restarting", "exited", "unhealthy", "a-job-that-is-done", "up"],
+)
+def test_a_service_that_is_not_up(patient: Stranger, service: str, state: str | None) -> None:
+    worker = f"  worker:\n    image: ${{FOREIGN_IMAGE}}\n    init: true\n    {service}\n"
+    patient.edit(COMPOSE, "volumes:\n  media:", f"{worker}\nvolumes:\n  media:")
+    try:
+        patient.stack.compose("up", "--detach", "--no-deps", "worker")
+        ends = re.compile("Restarting|Exited|unhealthy" if state else "Exited|Up")
+        patient.wait_for(
+            "it has come to this",
+            lambda: bool(ends.search(patient.stack.compose("ps", "--all", "worker").stdout)),
+        )
+        if state:
+            found = first_broken(findings(patient))
+            assert (found.hop, found.cause) == ("chain", "service-not-up")
+            assert "The service worker is not up (" in found.summary
+            assert state in found.summary
+            if "broker" in service:
+                assert "no broker" in found.evidence
+        else:
+            assert_healthy(patient)
+    finally:
+        patient.stack.compose("rm", "--stop", "--force", "worker")
+        patient.restore()
 
 
 def test_an_image_that_nobody_started(patient: Stranger) -> None:

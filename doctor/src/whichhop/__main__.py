@@ -14,7 +14,7 @@ from whichhop import outside, report
 from whichhop.causes import CAUSES, NOT_NAMED
 from whichhop.diagnosis import diagnose
 from whichhop.discovery import sites
-from whichhop.finding import HOPS, Finding
+from whichhop.finding import HOPS, Finding, printable
 from whichhop.outside.causes import OUTSIDE
 from whichhop.site import Site
 from whichhop.stack import Stack, StackError
@@ -160,10 +160,10 @@ def main() -> int:
             return watch(options)
         findings = look(options)
     except docker.errors.DockerException as error:
-        print(f"{PROGRAM}: no Docker engine answers: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: no Docker engine answers: {printable(str(error))}", file=sys.stderr)
         return 2
     except (StackError, OSError, ValueError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: " + "\n".join(map(printable, str(error).splitlines())), file=sys.stderr)
         return 2
 
     text = FORMATS.get(options.format, report.summary)(findings)

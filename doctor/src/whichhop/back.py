@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from whichhop import emperor, inside
+from whichhop import emperor, inside, uwsgi_log
 from whichhop.containers import Containers
 from whichhop.emperor import Vassal
 from whichhop.processes import Identity, Process, masters, workers
@@ -153,6 +153,14 @@ class Back(Containers):
         if "error" in found:
             raise StackError(f"{part}: {found['error']}")
         return found
+
+    @cached_property
+    def uwsgi_line(self) -> str:
+        """A regular expression for how uWSGI begins the lines of its log."""
+        try:
+            return uwsgi_log.beginning(self.report("uwsgi")["options"])
+        except StackError:
+            return uwsgi_log.USUAL
 
     @property
     def named_host(self) -> str:

@@ -7,7 +7,8 @@ import time
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from whichhop.stack import Stack, StackError
+from whichhop import nginx_log
+from whichhop.stack import LOG_LINES, Stack, StackError
 
 
 def seconds(when: str) -> float:
@@ -106,9 +107,8 @@ class Containers:
         """
         Return the lines of a service's log since its container was last started, also when it ended.
 
-        With ``window``, in seconds, none that are older than that, or than ``self.since``. Control
-        characters, which a stranger can put into a log, are replaced; query strings, which may hold a
-        visitor's token, are cut off.
+        With ``window``, in seconds, none that are older than that, or than ``self.since``. Query strings,
+        which may hold a visitor's token, are cut off. Of nginx, no line that a client can have written.
         """
         state = self.state(service)
         try:
@@ -119,13 +119,22 @@ class Containers:
             since = max(since, self.since if again or window else 0)
             if window and state.running:
                 since = max(since, time.time() - window)
-            lines = self.stack.logs(service, since or None).splitlines()  # 0: it was never started
+            lines = self._believed(service, since)
             # What it wrote to files can be read only while it runs.
             lines = lines + self.log_files(service, since) if state.running else lines[-80:]
         except StackError:
             return []
-        lines = [re.sub(r"\?[^\s\"']+", "?…", line) for line in lines if line]
-        return [re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "?", line) for line in lines]
+        return [re.sub(r"\?[^\s\"']+", "?…", line) for line in lines if line]
+
+    def _believed(self, service: str, since: float) -> list[str]:
+        """Return what the engine has of a service's log; of nginx's, what no client can have written."""
+        if service != self.nginx:
+            return self.stack.logs(service, since or None).split("\n")  # 0: it was never started
+        found = []
+        for stream in ("stdout", "stderr"):
+            lines = self.stack.dated_log(service, stream, since or None)
+            found += nginx_log.believed(lines, cut=len(lines) >= LOG_LINES)
+        return found
 
     def log_files(self, service: str, since: float) -> list[str]:
         """Return the lines since a time of what a service logs to files instead of to stderr."""

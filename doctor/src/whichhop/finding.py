@@ -27,9 +27,16 @@ class Verdict(StrEnum):
     UNKNOWN = "could not tell"
 
 
+def printable(text: str) -> str:
+    """Return a text with nothing in it that does something to a terminal: that is spelled out."""
+    return "".join(
+        char if char.isprintable() else " " if char == "\t" else ascii(char)[1:-1] for char in text
+    )
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is known of a hop."""
+    """One thing that is known of a hop. What it says can be printed, whatever it quotes."""
 
     hop: str
     verdict: Verdict
@@ -39,6 +46,12 @@ class Finding:
     fix: str = ""  # a command, or the line to change
     seconds: float = field(default=0, compare=False)  # that looking at the hop took
     site: str = ""  # its host, where nginx serves several
+
+    def __post_init__(self) -> None:
+        for name in ("summary", "fix", "site"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+        lines = [line for item in self.evidence for line in item.splitlines()]
+        object.__setattr__(self, "evidence", tuple(map(printable, lines)))
 
 
 def ok(hop: str, summary: str, *evidence: str) -> Finding:

@@ -6,13 +6,13 @@ Nothing here judges. What cannot be seen raises ``StackError``, and the hop then
 
 import contextlib
 import itertools
-import shlex
+import re
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from whichhop import nginx_config, upstream
+from whichhop import nginx_config, nginx_log, upstream
 from whichhop.containers import Containers, jobs
 from whichhop.nginx_config import Directive, Listen
 from whichhop.processes import Identity, Process, masters, workers
@@ -21,6 +21,8 @@ from whichhop.upstream import Upstream
 
 # How nginx says that it does not start.
 REFUSED = r"\[emerg\]|\[crit\].* pread\(\)"
+
+FILE_BYTES = 65536  # of the end of a log file that is read
 
 
 class NoSite(StackError):
@@ -99,6 +101,18 @@ class Front(Containers):
         return self.stack.exec(self.nginx, "nginx", "-V").err
 
     @cached_property
+    def temporary_paths(self) -> list[str]:
+        """Where nginx keeps large bodies of this site, of visitors and of the app, until they are sent on."""
+        protocol = "proxy" if self.upstream.protocol == "http" else self.upstream.protocol
+        paths = []
+        for name in ("client_body_temp_path", f"{protocol}_temp_path"):
+            if setting := self.server.get(name):
+                paths.append(setting.words[1].rstrip("/"))
+            elif default := re.search(rf"--http-{name.replace('_', '-')}=(\S+)", self.nginx_build):
+                paths.append(default[1].rstrip("/"))
+        return paths
+
+    @cached_property
     def servers(self) -> list[tuple[Directive, Upstream]]:
         """The server blocks that pass requests on, each with where to; ``NoSite`` with none."""
         found, unknown = [], ""
@@ -155,12 +169,21 @@ class Front(Containers):
         ]
         if not files:
             return []
-        show = (
-            f"date -d @{since:.0f} '+%Y/%m/%d %H:%M:%S';"
-            f' for f in {shlex.join(files)}; do [ -L "$f" ] || tail -c 65536 "$f"; done'
-        )
-        first, *lines = self.stack.exec(self.nginx, "sh", "-c", show).out.splitlines() or [""]
-        return [line for line in lines if line[:4].isdigit() and line >= first]
+        first = self.stack.exec(
+            self.nginx, "date", "-d", f"@{since:.0f}", "+%Y/%m/%d %H:%M:%S"
+        ).out.strip()
+        found = []
+        for file in files:
+            show = f'[ -L "$1" ] || tail -c {FILE_BYTES} "$1"'
+            text = self.stack.exec(self.nginx, "sh", "-c", show, "sh", file).out
+            lines = [(0.0, line) for line in text.split("\n")]
+            cut = len(text.encode()) >= FILE_BYTES
+            found += [
+                line
+                for line in nginx_log.believed(lines, cut)
+                if line[:4].isdigit() and line >= first
+            ]
+        return found
 
     @cached_property
     def listens(self) -> list[Listen]:

@@ -70,9 +70,10 @@ def uwsgi_options(pid: int, command: list[str], workdir: str) -> dict[str, list[
 
     def add(name: str, value: str, file: str = "") -> None:
         value = re.sub(r"\$\((\w+)\)|%\(([\w-]+)\)", value_of, value.strip())
+        words = {"%": "%"}
         if file:
-            value = re.sub(r"%d", str(Path(file).resolve().parent) + "/", value)
-            value = re.sub(r"%n", Path(file).stem, value)
+            words |= {"d": str(Path(file).resolve().parent) + "/", "n": Path(file).stem}
+        value = re.sub(r"%(.)", lambda match: words.get(match[1], match[0]), value)
         options.setdefault(name.strip().replace("_", "-"), []).append(value)
 
     words = read(f"/proc/{pid}/cmdline").split("\0")[:-1]
@@ -136,7 +137,10 @@ def misspelt(program: str, options: dict[str, list[str]]) -> list[str]:
 
 def uwsgi(program: str, options: dict[str, list[str]]) -> dict[str, Any]:
     """Return how uWSGI was started, as far as a hop judges it. No secret is among them."""
-    wanted = ("die-on-term", "hook-master-start", "stats", "stats-server")
+    wanted = (
+        "die-on-term", "hook-master-start", "stats", "stats-server",
+        "logdate", "log-date", "log-prefix", "log-encoder",
+    )  # fmt: skip
     try:
         wrong = misspelt(program, options)
     except (OSError, subprocess.SubprocessError):

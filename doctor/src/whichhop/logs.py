@@ -2,21 +2,23 @@
 Failures that only the logs know: of some requests, now and then, on a stack that otherwise works.
 
 The lines are those of nginx's error log and of uWSGI's; each pattern is held to the start of its
-line, because what follows may be a stranger's text.
+line, because what follows may be a client's text.
 """
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from whichhop import nginx_log
 from whichhop.causes import CAUSES, advice
 from whichhop.finding import Finding
 from whichhop.site import Site
 
 MINUTES = 15  # how far back: older failures may be mended
 
-NGINX = r"^\d{4}/\d\d/\d\d [\d:]{8} \[\w+\] \d+#\d+: (?:\*\d+ )?"
-UWSGI = r"^(?:\w{3} \w{3} [\d :]{16} - )?"
+NGINX = nginx_log.HEAD + r"(?:\*\d+ )?"
+UWSGI = "{uwsgi}"  # how its lines begin here (whichhop.uwsgi_log)
+TEMPORARY = "{temporary}"  # where nginx keeps large bodies
 ACCESS = r'^(?:\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" {0} |\{{"time":"[^"]*","hop":"nginx".*"status":{0},)'
 
 
@@ -31,7 +33,7 @@ class Sign(NamedTuple):
 
 SIGNS = (
     Sign("response-header-too-big", "nginx", NGINX + "upstream sent too big header"),
-    Sign("nginx-temp-unwritable", "nginx", NGINX + r'open\(\) "\S+/\d{10}" failed \((?:13|30):'),
+    Sign("nginx-temp-unwritable", "nginx", NGINX + rf'open\(\) "{TEMPORARY}/\d[\d/]*" failed \((?:13|30):'),
     Sign("body-too-large", "nginx", NGINX + "client intended to send too large", True),
     Sign("request-header-too-large", "nginx", NGINX + "client sent too long", True),
     Sign("request-header-too-large", "nginx", ACCESS.format(414), True),
@@ -55,8 +57,12 @@ def recent(site: Site, hop: str) -> Iterator[Finding]:
     seen: set[str] = set()
     signs = [sign for sign in SIGNS if CAUSES[sign.cause].hop == hop]
     log = {role: site.log(getattr(site, role), MINUTES * 60) for role in {s.service for s in signs}}
+    beginning = site.uwsgi_line if "app" in log else ""
+    paths = site.temporary_paths if any(TEMPORARY in sign.pattern for sign in signs) else []
+    temporary = f"(?:{'|'.join(map(re.escape, paths))})"
     for sign in signs:
-        lines = [line for line in log[sign.service] if re.search(sign.pattern, line)]
+        pattern = sign.pattern.replace(UWSGI, beginning).replace(TEMPORARY, temporary)
+        lines = [line for line in log[sign.service] if re.search(pattern, line)]
         if not lines or sign.cause in seen:
             continue
         cause = sign.cause

@@ -147,15 +147,8 @@ def _params(site: Site) -> Finding | None:
 
 def _temporary_files(site: Site) -> Finding | None:
     """Return which directory for large bodies nginx's workers may not write to."""
-    protocol = "proxy" if site.upstream.protocol == "http" else site.upstream.protocol
-    paths = []
-    for name in ("client_body_temp_path", f"{protocol}_temp_path"):
-        if setting := site.server.get(name):
-            paths.append(setting.words[1])
-        elif default := re.search(rf"--http-{name.replace('_', '-')}=(\S+)", site.nginx_build):
-            paths.append(default[1])
     look = 'for path; do [ ! -d "$path" ] || [ -w "$path" ] || echo "$path"; done'
-    for path in site.as_nginx("sh", "-c", look, "sh", *paths).out.splitlines()[:1]:
+    for path in site.as_nginx("sh", "-c", look, "sh", *site.temporary_paths).out.splitlines()[:1]:
         try:
             denied = site.why_not("w", path)
         except StackError:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -359,6 +360,24 @@ class Stack:
         # The engine may keep gigabytes of it: the end will do.
         log = self.container(service).logs(since=since, tail=LOG_LINES)
         return log.decode(errors="replace")
+
+    def dated_log(
+        self, service: str, stream: str, since: float | None = None
+    ) -> list[tuple[float, str]]:
+        """Return the lines of "stdout" or "stderr", each with the time at which the engine got it."""
+        log = self.container(service).logs(
+            stdout=stream == "stdout",
+            stderr=stream == "stderr",
+            since=since,
+            tail=LOG_LINES,
+            timestamps=True,
+        )
+        found = []
+        for line in log.decode(errors="replace").split("\n"):
+            when, _, text = line.partition(" ")
+            if when:
+                found.append((datetime.fromisoformat(when).timestamp(), text))
+        return found
 
     def log_entry(self, service: str, text: str) -> dict[str, Any]:
         """

@@ -3,9 +3,8 @@
 import itertools
 import re
 
-from whichhop import app_container
+from whichhop import app_container, uwsgi_log
 from whichhop.finding import Finding, unknown
-from whichhop.logs import UWSGI
 from whichhop.site import Site
 from whichhop.stack import StackError
 
@@ -24,7 +23,7 @@ def wrong(site: Site) -> Finding | None:
     if site.vassal is None:
         return _missing(site)
     vassal, log = site.vassal, site.log(site.app)
-    said = rf"{UWSGI}(?:\[emperor|!!! permissions).* {re.escape(vassal.name)}(?: |$|,)"
+    said = rf"{uwsgi_log.USUAL}(?:\[emperor|!!! permissions).* {re.escape(vassal.name)}(?: |$|,)"
     places = [number for number, line in enumerate(log) if re.search(said, line)]
     latest = next(
         (log[n] for n in reversed(places) if re.search(f"{REFUSED}|{FAILED}|{WELL}", log[n])), ""
