@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from whichhop import uwsgi_log
 from whichhop.logs import SIGNS
 
 TIME = "2026/11/29 10:00:00 [error] 7#7: *3 "
@@ -29,7 +30,8 @@ LINES = {
 
 
 def named(line: str) -> set[str]:
-    return {sign.cause for sign in SIGNS if re.search(sign.pattern, line)}
+    told = (uwsgi_log.beginning({}), ["/var/cache/nginx"])
+    return {sign.cause for sign in SIGNS if re.search(sign.regex(*told), line)}
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -6,7 +6,7 @@ line, because what follows may be a client's text.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from whichhop import nginx_log
@@ -29,6 +29,11 @@ class Sign(NamedTuple):
     service: str  # "nginx" or "app"
     pattern: str
     strangers: bool = False  # can bring it about by what they send: advice, not an alarm
+
+    def regex(self, uwsgi_line: str, temporary_paths: Iterable[str]) -> str:
+        """Return its pattern where uWSGI's lines begin, and nginx keeps large bodies, as here."""
+        paths = "|".join(map(re.escape, temporary_paths))
+        return self.pattern.replace(UWSGI, uwsgi_line).replace(TEMPORARY, f"(?:{paths})")
 
 
 SIGNS = (
@@ -57,12 +62,11 @@ def recent(site: Site, hop: str) -> Iterator[Finding]:
     seen: set[str] = set()
     signs = [sign for sign in SIGNS if CAUSES[sign.cause].hop == hop]
     log = {role: site.log(getattr(site, role), MINUTES * 60) for role in {s.service for s in signs}}
-    beginning = site.uwsgi_line if "app" in log else ""
+    uwsgi_line = site.uwsgi_line if "app" in log else ""
     paths = site.temporary_paths if any(TEMPORARY in sign.pattern for sign in signs) else []
-    temporary = f"(?:{'|'.join(map(re.escape, paths))})"
     for sign in signs:
-        pattern = sign.pattern.replace(UWSGI, beginning).replace(TEMPORARY, temporary)
-        lines = [line for line in log[sign.service] if re.search(pattern, line)]
+        pattern = re.compile(sign.regex(uwsgi_line, paths))
+        lines = [line for line in log[sign.service] if pattern.search(line)]
         if not lines or sign.cause in seen:
             continue
         cause = sign.cause
