@@ -137,3 +137,24 @@ def test_the_host_of_a_whole_address_is_the_one(stack: Stack, host: bytes) -> No
     [(answer, body)] = exchange(stack, page)
     assert answer.status == 200
     assert arrived(body)["host"] == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "arrives"),
+    [
+        (b"http://localhost/", b"Host: localhost:9\r\n", "localhost"),
+        (b"http://localhost:8/", b"Host: localhost:9\r\n", "localhost:8"),
+        (b"http://localhost:8?x", b"Host: localhost\r\n", "localhost:8"),
+        (b"http://localhost:8", b"Host: localhost\r\n", "localhost:8"),
+        (b"http://[::1]/", b"Host: localhost:9\r\n", "[::1]"),
+        (b"http://[::1]:8/", b"Host: localhost:9\r\n", "[::1]:8"),
+        (b"/?next=http://localhost:8/", b"Host: localhost:9\r\n", "localhost:9"),
+    ],
+)
+def test_the_port_of_a_whole_address_is_the_one(
+    stack: Stack, target: bytes, host: bytes, arrives: str
+) -> None:
+    """RFC 9112 section 3.2.2: the header Host is ignored."""
+    [(answer, body)] = exchange(stack, get(b"Connection: close\r\n", target=target, host=host))
+    assert answer.status == 200
+    assert arrived(body)["host"] == arrives
