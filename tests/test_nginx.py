@@ -1,10 +1,13 @@
 """Hop `nginx`: it answers by itself, and says no by itself, whatever the app does."""
 
 import re
+import time
 
 import pytest
 import requests
 from whichhop.stack import Stack
+
+from tests.support.raw import exchange
 
 
 def test_its_configuration_is_valid(stack: Stack) -> None:
@@ -97,6 +100,44 @@ def test_what_is_asked_of_it_is_logged_as_it_was(stack: Stack) -> None:
     answer = requests.post(f"{stack.url}/static/welcome/landing.css", timeout=5)
     assert answer.status_code == 405
     assert stack.log_entry("nginx", answer.headers["X-Request-ID"])["method"] == "POST"
+
+
+FORGED = b"2026/11/29 12:00:00 [crit] 7#7: *1 forged"
+
+
+@pytest.mark.parametrize("character", [b"%0A", b"%0D", b"%1B", b"%09", b"%7F", b"%C2%9B"])
+@pytest.mark.parametrize(
+    "path", ["/static/", "/media/", "/private/", "/", "/.error", "/robots.txt"]
+)
+def test_no_client_can_write_a_line_of_its_error_log(
+    stack: Stack, path: str, character: bytes
+) -> None:
+    """There, nginx shows the decoded path as it is."""
+    began = time.time()
+    target = path.encode() + character + FORGED.replace(b" ", b"%20")
+    assert_refused(stack, b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % target, began)
+
+
+@pytest.mark.parametrize("path", ["/static/nope", "/media/nope", "/.error"])
+@pytest.mark.parametrize("host", ["localhost", "evil.example"])
+def test_no_client_can_write_to_a_terminal_through_its_error_log(
+    stack: Stack, path: str, host: str
+) -> None:
+    """The header Referer stands there, too."""
+    began = time.time()
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nReferer: \x1b[2J\r\n".encode()
+    length = b"Content-Length: %d\r\nConnection: close\r\n\r\n" % 10**12  # larger than it takes
+    assert_refused(stack, head + length, began)
+
+
+def assert_refused(stack: Stack, request: bytes, began: float) -> None:
+    [(answer, body)] = exchange(stack, request)
+    assert answer.status == 400
+    assert f"Error 400, request {answer.headers['X-Request-ID']}" in body
+    stack.log_entry("nginx", str(answer.headers["X-Request-ID"]))
+    log = stack.logs("nginx", began)
+    assert [line for line in log.splitlines() if line[:1] != "{"] == []
+    assert re.findall(r"[^\n -~\xa0-\uffff]", log) == []
 
 
 def test_the_name_of_its_health_check_is_no_secret_door(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import ssl
 import subprocess
 import time
@@ -26,6 +27,7 @@ from dev.audit.tools import gixy
 from tests.conftest import started, watched
 from tests.support.doctor import assert_healthy, first_broken, walk
 from tests.support.people import PASSWORD, create_user
+from tests.support.raw import http2
 from tests.support.tls_client import (
     HOSTS,
     Visitors,
@@ -236,6 +238,35 @@ def test_http2_is_spoken_with_who_asks_for_it(
         context.set_alpn_protocols(offered)
     with connect(stack, context) as connection:
         assert connection.selected_alpn_protocol() == chosen
+
+
+@pytest.mark.parametrize(
+    ("path", "referer", "status"),
+    [
+        (b"/static/%0Aforged", b"x", 400),
+        (b"/media/%0Dforged", b"x", 400),
+        (b"/%1B[2J", b"x", 400),
+        (b"/static/nope", b"\x1b[2J", 400),
+        (b"/static/nope", b"a\nforged", 0),  # not HTTP at all: nginx resets the stream
+        (b"/static/\nforged", b"x", 0),
+    ],
+)
+def test_no_client_can_write_a_line_of_nginx_error_log_over_http2(
+    stack: Stack, path: bytes, referer: bytes, status: int
+) -> None:
+    context = trusting()
+    context.set_alpn_protocols(["h2"])
+    host = f"{HOSTS[0]}:{stack.variables['SITE_PORT']}".encode()
+    pseudo = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", host), (b":path", path)]
+    began = time.time()
+    with connect(stack, context) as connection:
+        first, body = http2(connection, [*pseudo, (b"referer", referer)])
+    assert {0: 0, 0x8C: 400, 0x8D: 404}[first] == status
+    if status:
+        request_id = re.search(rb"Error 400, request (\w+)", body)
+        assert request_id
+        stack.log_entry("nginx", request_id[1].decode())
+    assert [line for line in stack.logs("nginx", began).splitlines() if line[:1] != "{"] == []
 
 
 # -- HTTP/3
