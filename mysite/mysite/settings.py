@@ -318,7 +318,7 @@ LOGGING = {
     "filters": {"request_id": {"()": "mysite.request_id.RequestIDFilter"}},
     "formatters": {
         "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
+            "()": "mysite.json_log.JSONFormatter",
             "fmt": "{levelname}{name}{message}{request_id}",
             "style": "{",
             "timestamp": "time",  # UTC, ISO 8601
