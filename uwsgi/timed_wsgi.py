@@ -15,15 +15,13 @@ The Date is for pages that nginx keeps (nginx/cache.conf): from it a browser kno
 nginx has no Age header, and would otherwise write the time at which it sends them.
 """
 
-import json
 import mmap
 import os
-import select
-import sys
 import time
 from email.utils import formatdate
 
 import forks  # noqa: F401 (it only has to be loaded)
+from checked_wsgi import checked, client_has_left, log
 from django.urls import get_resolver
 from mysite.wsgi import application as site
 
@@ -39,6 +37,8 @@ SECONDS = int(os.environ["SITE_REQUEST_TIMEOUT"]) + 2
 SHORT, LONG = 0.1, 2  # seconds in the queue
 # Seconds for which the queue may be long: a slow page in each worker is no rush.
 PATIENCE = SECONDS / 3
+
+checked_site = checked(site, SECONDS - 1)
 
 # When the queue was short last; in memory that all workers share, since this runs before the fork.
 last_short = memoryview(mmap.mmap(-1, 8)).cast("d")
@@ -63,7 +63,7 @@ def application(environ, start_response):
     def start_dated_response(status, headers, *exc_info):
         return start_response(status, [("Date", formatdate(usegmt=True)), *headers], *exc_info)
 
-    return site(environ, start_dated_response)
+    return checked_site(environ, start_dated_response)
 
 
 def pause(_signal):
@@ -75,22 +75,13 @@ def pause(_signal):
 uwsgi.register_signal(17, "workers", pause)
 
 
-def client_has_left():
-    """Return whether nginx has hung up, as it does when its client has."""
-    connection = select.poll()
-    connection.register(uwsgi.connection_fd(), select.POLLRDHUP)
-    return bool(connection.poll(0))
-
-
 def refuse(environ, start_response, waited):
     """Answer 503 with the page that nginx has for it (nginx/errors.conf)."""
-    line = {
-        "hop": "uwsgi",
-        "level": "WARNING",
-        "message": f"refused a request: the workers have been too busy for {PATIENCE:.0f} s",
-        "waited": round(waited, 1),
-        "request_id": environ.get("HTTP_X_REQUEST_ID"),
-    }
-    print(json.dumps(line), file=sys.stderr)
+    log(
+        environ,
+        "WARNING",
+        f"refused a request: the workers have been too busy for {PATIENCE:.0f} s",
+        waited=round(waited, 1),
+    )
     start_response("503 Service Unavailable", [("X-Accel-Redirect", "/.busy")])
     return []

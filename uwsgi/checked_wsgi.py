@@ -1,0 +1,250 @@
+"""
+Every request gets an answer that is whole, or one that visibly is not; and each failure one line in the log.
+
+uWSGI (plugins/python/wsgi_subhandler.c) writes the traceback of an exception as plain text and hangs up. nginx has
+then got no byte (502), or headers that stop in the middle, or a body of which it takes what came for all of
+it: to nginx, only a Content-Length says that something is missing. So here nothing is sent before the headers
+have been looked at and the body has begun, and until then nginx sends its error page instead. Later, a body
+that breaks off before its Content-Length is seen by nginx, which breaks off as well; without a Content-Length
+the connection is kept open, unused, until nginx gives up waiting.
+"""
+
+import json
+import os
+import re
+import select
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from itertools import chain
+
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http.multipartparser import MultiPartParserError
+
+import uwsgi  # made by uWSGI, when it runs us
+
+# What Django raises when a request makes no sense. Its own page for that (400) fails for some of them: it
+# reads the form once more, to check its CSRF token.
+OF_THE_CLIENT = (BadRequest, SuspiciousOperation, MultiPartParserError)
+
+# What uWSGI and nginx can send on. RFC 9110 sections 5.1, 5.5 and 15
+STATUS = re.compile(r"[2-5]\d\d( [\t\x20-\x7e\x80-\xff]*)?", re.ASCII)
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+HEADERS_SIZE = 16 * 1024  # uwsgi_buffer_size in nginx/uwsgi_request.conf
+
+# Of the connection, which is nginx's. Views that hand on the answer of another server may have copied them.
+HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+
+# Connections that are kept open, each with the time until which. More would bring uWSGI to its max-fd.
+MOST_KEPT = 256
+kept = []
+
+
+class BrokenAnswer(Exception):
+    """What the site answers cannot be sent; the message says why."""
+
+
+def log(environ, level, message, error=None, **fields):
+    """Write one JSON line, with the id of the request and, where there is one, the exception's traceback."""
+    line = {
+        "hop": "uwsgi",
+        "level": level,
+        "message": message,
+        **fields,
+        "request_id": environ.get("HTTP_X_REQUEST_ID"),
+        "time": datetime.now(UTC).isoformat(),
+    }
+    if error:
+        line["exc_info"] = "".join(traceback.format_exception(error))
+    sys.stderr.write(json.dumps(line) + "\n")
+
+
+def checked(site, seconds):
+    """Return ``site`` as a WSGI application whose answers are checked, and take at most ``seconds``."""
+
+    def application(environ, start_response):
+        answer = Answer(environ, seconds)
+        try:
+            head = answer.begin(site)
+        except BaseException as error:  # SystemExit, too: it would end the worker
+            return answer.refuse(error, start_response)
+        start_response(*head)
+        return answer
+
+    return application
+
+
+class Answer:
+    """The answer to one request; once it has begun, the iterable of its body (PEP 3333)."""
+
+    def __init__(self, environ, seconds):
+        self.environ = environ
+        self.seconds = seconds
+        self.deadline = time.monotonic() + seconds
+        self.head = ()  # status and headers, as the site said them
+        self.written = []  # by the callable that start_response returns
+        self.body = ()  # what the site returned
+        self.parts = iter(())  # what is still to be sent of it
+        self.left = None  # how many bytes that must be; None where nobody knows
+        self.begun = self.ended = False
+
+    def begin(self, site):
+        """
+        Let the site answer; return status and headers once they are good and the body has begun.
+
+        Raise ``BrokenAnswer`` when they cannot be sent, and whatever the site raises.
+        """
+        self.body = site(self.environ, self.start_response)
+        parts = iter(self.body)
+        whole = None
+        if isinstance(self.body, (list, tuple)) or not getattr(self.body, "streaming", True):
+            whole = [checked_part(part) for part in parts]
+            parts = iter(whole)
+        first = checked_part(next(filter(None, parts), b""))
+        self.parts = chain(self.written, [first] if first else (), parts)
+        if whole is not None or not first:
+            whole = sum(map(len, [*self.written, *(whole or ())]))
+        status, headers, length = checked_head(*self.head)
+        self.begun = True
+
+        if status[:3] in ("204", "304") or self.environ["REQUEST_METHOD"] == "HEAD":
+            if first and self.environ["REQUEST_METHOD"] != "HEAD":
+                log(
+                    self.environ,
+                    "WARNING",
+                    f"left out a body, which an answer {status[:3]} cannot have",
+                )
+            self.parts = iter(())
+            if length is not None and status[:3] != "204":  # RFC 9110 section 8.6
+                headers.append(("Content-Length", str(length)))
+            return status, headers
+
+        if whole is not None and length not in (None, whole):
+            raise BrokenAnswer(f"the body has {whole} bytes, and its Content-Length says {length}")
+        self.left = whole if length is None else length
+        if self.left is not None:
+            headers.append(("Content-Length", str(self.left)))
+        return status, headers
+
+    def start_response(self, status, headers, exc_info=None):
+        """Take the head of the answer from the site; PEP 3333."""
+        if exc_info and self.begun:
+            raise exc_info[1].with_traceback(exc_info[2])
+        if self.head and not exc_info:
+            raise BrokenAnswer("start_response() was called twice")
+        self.head = status, headers
+        return self.written.append
+
+    def refuse(self, error, start_response):
+        """Answer with nginx's page for an error (nginx/errors.conf)."""
+        if isinstance(error, OF_THE_CLIENT):
+            log(self.environ, "WARNING", f"could not read a request: {error}", error)
+            status, page = "400 Bad Request", "/.bad-request"
+        else:
+            log(self.environ, "ERROR", f"an exception left the site: {error!r}", error)
+            status, page = "500 Internal Server Error", "/.internal-error"
+        self.ended = True
+        self.close()
+        start_response(status, [("X-Accel-Redirect", page), ("Content-Length", "0")])
+        return []
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        """Return the next part of the body; end it when the site cannot go on."""
+        try:
+            part = checked_part(next(self.parts))
+            if time.monotonic() > self.deadline:
+                raise BrokenAnswer(f"it took longer than {self.seconds} s")
+            if self.left is not None:
+                if len(part) > self.left:
+                    raise BrokenAnswer("the body is longer than its Content-Length says")
+                self.left -= len(part)
+            return part
+        except StopIteration:
+            if not self.left:
+                self.ended = True
+                raise
+            self.break_off(BrokenAnswer(f"of the body, {self.left} bytes are missing"))
+        except BaseException as error:
+            self.break_off(error)
+        raise StopIteration
+
+    def break_off(self, error):
+        """Let nginx break the answer off, too, and say why."""
+        self.ended = True
+        log(self.environ, "ERROR", f"broke off an answer: {error!r}", error)
+        if self.left is None:
+            keep_open(uwsgi.connection_fd(), self.seconds)
+
+    def close(self):
+        """End the answer; uWSGI calls this in any case."""
+        if not self.ended and not client_has_left():
+            self.break_off(BrokenAnswer("nginx took nothing more of it"))
+        try:
+            getattr(self.body, "close", bool)()
+        except BaseException as error:
+            log(self.environ, "ERROR", f"an exception after an answer: {error!r}", error)
+
+
+def checked_part(part):
+    """Return a part of a body; raise ``BrokenAnswer`` unless it is one."""
+    if not isinstance(part, bytes):
+        raise BrokenAnswer(f"a part of the body is no bytes, but {type(part).__name__}")
+    return part
+
+
+def checked_head(status=None, headers=()):
+    """
+    Return status, headers without Content-Length, and the number that says, or ``None``.
+
+    Raise ``BrokenAnswer`` for what cannot be sent.
+    """
+    if status is None:
+        raise BrokenAnswer("start_response() was not called")
+    if not (isinstance(status, str) and STATUS.fullmatch(status)):
+        raise BrokenAnswer(f"the status {status!r} cannot be sent")
+    size, lengths, good = len(status), set(), []
+    for name, value in headers:
+        if not (isinstance(name, str) and NAME.fullmatch(name)):
+            raise BrokenAnswer(f"a header with the name {name!r} cannot be sent")
+        if not (isinstance(value, str) and VALUE.fullmatch(value)):
+            raise BrokenAnswer(f"the header {name} cannot be sent: {value!r}")
+        size += len(name) + len(value) + 4
+        if name.lower() == "content-length":
+            lengths.add(value.strip())
+        elif name.lower() not in HOP_BY_HOP:
+            good.append((name, value))
+    if size > HEADERS_SIZE:
+        raise BrokenAnswer(f"the headers have {size} bytes, and nginx takes {HEADERS_SIZE}")
+    length = lengths.pop() if lengths else None
+    if lengths or not (length is None or re.fullmatch("[0-9]{1,18}", length)):
+        raise BrokenAnswer("its Content-Length is not a number")
+    return status, good, None if length is None else int(length)
+
+
+def keep_open(connection, seconds):
+    """Keep a connection open, unused, until nginx has given up waiting."""
+    now = time.monotonic()
+    while kept and (kept[0][0] < now or len(kept) >= MOST_KEPT):
+        os.close(kept.pop(0)[1])
+    kept.append((now + seconds, os.dup(connection)))
+
+
+def client_has_left():
+    """Return whether nginx has hung up, as it does when its client has."""
+    connection = select.poll()
+    connection.register(uwsgi.connection_fd(), select.POLLRDHUP)
+    return bool(connection.poll(0))
