@@ -1,5 +1,5 @@
 """
-The command line of the ladder: climb it, or one rung; write docs/ladder.md anew.
+The command line of the ladder: climb it, or one rung; write ladder/README.md anew.
 
 Called by ``scripts/ladder``, which knows the options and has built the images.
 """
@@ -58,7 +58,7 @@ def climb(stack: Stack, rung: Rung) -> list[Answer]:
 
 
 def write_docs(stack: Stack, made: dict[str, str]) -> None:
-    """Make all other blocks of docs/ladder.md, and write it."""
+    """Make all other blocks of ladder/README.md, and write it."""
     for name, make in page.makers(stack).items():
         print(f"{INDENT}{name} …", flush=True)
         made[name] = make()
@@ -148,7 +148,7 @@ def main() -> int:
                     print(explain(stack, rung, problem), file=sys.stderr)
                     return 1
             if options.write_docs:
-                print("\nWriting docs/ladder.md:\n")
+                print("\nWriting ladder/README.md:\n")
                 write_docs(stack, made)
     except KeyboardInterrupt:
         return 130  # as a shell says it

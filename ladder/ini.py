@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-TUTORIAL = Path("uwsgi/ladder.ini")
+TUTORIAL = Path("ladder/uwsgi/mysite_uwsgi.ini")
 OURS = Path("uwsgi/mysite.ini")
 SAME = {"home": "virtualenv"}  # two names of one option
 
@@ -15,7 +15,7 @@ def options(path: Path) -> dict[str, str]:
 
 
 def block() -> str:
-    """Return uwsgi/mysite.ini for docs/ladder.md: "+" what is new, "-" what rung 7 has instead."""
+    """Return uwsgi/mysite.ini for README.md: "+" what is new, "-" what rung 7 has instead."""
     tutorial = options(TUTORIAL)
     lines = []
     for line in OURS.read_text().splitlines():

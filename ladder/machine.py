@@ -30,7 +30,7 @@ def application(env, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"finished"]
 """
-# As uwsgi/ladder.ini: two workers, so two requests at a time. binary-path: uwsgi/mysite.ini says why.
+# As ladder/uwsgi/mysite_uwsgi.ini: two workers, so two requests at a time. binary-path: uwsgi/mysite.ini says why.
 COMMAND = (
     "uwsgi --master --processes 2 --chmod-socket=664 --vacuum --binary-path /venv/bin/python3"
     " --max-fd 256 --socket {where}/mysite.sock --master-fifo {where}/fifo --eval {site}"

@@ -1,5 +1,5 @@
 """
-What is measured for docs/ladder.md, in plain Python: uWSGI alone against nginx in front, and TCP
+What is measured for README.md, in plain Python: uWSGI alone against nginx in front, and TCP
 against Unix sockets. Each pair side by side in one run, since only their ratio means something.
 """
 
@@ -164,7 +164,7 @@ def why_nginx(stack: Stack) -> str:
 def tcp_and_unix(stack: Stack) -> str:
     """Return how long requests take over a TCP and over a Unix socket, as a table."""
     output = run_once(
-        f"{stack.project}-app", ["python3", "-c", Path(sockets.__file__).read_text()], {}
+        f"{stack.project}-rung-uwsgi", ["python3", "-c", Path(sockets.__file__).read_text()], {}
     )
     if output.code:
         raise StackError(f"the sockets could not be measured: {output.err}")

@@ -89,5 +89,5 @@ def show(packet: bytes) -> str:
 
 
 def block(stack: Stack, rung: Rung) -> str:
-    """Return the text for docs/ladder.md."""
+    """Return the text for README.md."""
     return show(capture(stack, rung))

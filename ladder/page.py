@@ -1,5 +1,5 @@
 """
-docs/ladder.md: what in it is made by running the ladder, and how that is put in.
+ladder/README.md: what in it is made by running the ladder, and how that is put in.
 
 The text is written by hand; between ``<!-- made: NAME -->`` and ``<!-- end -->`` stands what
 ``scripts/ladder --write-docs`` found.
@@ -15,7 +15,7 @@ from ladder import ini, measure, packet, rungs, signals, trap
 from ladder.rungs import Answer, Rung
 from ladder.table import table
 
-PAGE = Path("docs/ladder.md")
+PAGE = Path("ladder/README.md")
 
 
 def story(stack: Stack, rung: Rung, answers: list[Answer]) -> str:

@@ -1,5 +1,5 @@
 """
-The rungs: what each one is (compose/ladder.yaml says), started and asked.
+The rungs: what each one is (ladder/compose.yaml says), started and asked.
 
 They run in a Compose project of their own, which ``scripts/ladder`` names and sets up.
 """
@@ -24,7 +24,7 @@ TIMEOUT = 10  # for an answer
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung; the words are those of compose/ladder.yaml."""
+    """One rung; the words are those of ladder/compose.yaml."""
 
     number: int
     diagram: str

@@ -16,7 +16,7 @@ import time
 
 ADDRESSES: tuple[tuple[str, int] | str, ...] = (("127.0.0.1", 8001), "/tmp/mysite.sock")  # noqa: S108
 COMMAND = (
-    "uwsgi --socket 127.0.0.1:8001 --socket /tmp/mysite.sock --wsgi-file /uwsgi/hello.py"
+    "uwsgi --socket 127.0.0.1:8001 --socket /tmp/mysite.sock --wsgi-file /ladder/hello.py"
     " --disable-logging --max-fd 256"
 )
 PAIRS = 5000

@@ -1,4 +1,4 @@
-"""A table in Markdown, as docs/ladder.md has them."""
+"""A table in Markdown, as README.md has them."""
 
 from collections.abc import Sequence
 

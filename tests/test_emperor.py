@@ -369,7 +369,9 @@ FAULTS = {
     ),
     "its app raises": Fault(
         "vassal-failed",
-        edit("hello.ini", "wsgi-file = /uwsgi/hello.py", "eval = import nothing_of_that_name"),
+        edit(
+            "hello.ini", "wsgi-file = /uwsgi/vassals/hello.py", "eval = import nothing_of_that_name"
+        ),
         r"The vassal hello\.ini ends .*ModuleNotFoundError: No module named 'nothing_of_that_name'",
     ),
     "its ini is root's": Fault("vassal-refused", chown, r"vassal hello\.ini: .*\(0:0\)"),

@@ -27,7 +27,7 @@ class Ladder:
             directory,
             f"{project}-ladder",
             {
-                "COMPOSE_FILE": "compose.yaml:compose/ladder.yaml",
+                "COMPOSE_FILE": "compose.yaml:ladder/compose.yaml",
                 "LADDER_PORTS": ports,
                 "SITE_PORT": f"{ports}8",
             },
@@ -198,7 +198,7 @@ def test_the_rungs_are_as_locked_in_as_the_stack(climbed: tuple[Ladder, str]) ->
             assert [binding["HostIp"] for binding in bindings] == ["127.0.0.1"], service
 
 
-# -- docs/ladder.md: scripts/ladder --write-docs makes what is between its marks
+# -- ladder/README.md: scripts/ladder --write-docs makes what is between its marks
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +284,7 @@ def test_the_docs_have_all_that_is_measured(written: dict[str, str]) -> None:
 def test_a_broken_rung_is_named(make_ladder: Callable[[Path], Ladder], project_copy: Path) -> None:
     """nginx pointed at the wrong port: it stops there and says what was added there."""
     (project_copy / ".venv").symlink_to(ROOT / ".venv")
-    config = project_copy / "nginx/ladder/rung4.conf"
+    config = project_copy / "ladder/nginx/rung4.conf"
     config.write_text(config.read_text().replace("rung4-uwsgi:8001", "rung4-uwsgi:8002"))
     ladder = make_ladder(project_copy)
     code, out, err = ladder.run()

@@ -40,7 +40,7 @@ EXPECTED = {
     "scripts/down": r"Stopping the stack . done",
 }
 
-# docs/operations.md, emperor.md and ladder.md have tests of their own: test_deploy, test_backup, test_emperor, …
+# docs/operations.md, docs/emperor.md and ladder/README.md have tests of their own: test_deploy, test_backup, test_emperor, …
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("https", "cached-pages", "troubleshooting"))]
 
 # The suite itself, which is what runs this test; what takes minutes (tests/test_audit.py has its cheap
