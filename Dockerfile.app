@@ -4,25 +4,20 @@
 # One base for both images, so that Debian's security updates reach all of the stack.
 FROM debian:trixie-slim AS base
 SHELL ["/bin/bash", "-o", "errexit", "-o", "nounset", "-o", "pipefail", "-c"]
-# Package lists stay in a cache mount, outside the image. --error-on=any: a plain "update" exits 0
-# without a network, and the image would be made from old lists.
-RUN --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+RUN --mount=type=bind,source=docker,target=/docker \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    apt-get update --quiet --error-on=any; \
-    apt-get upgrade --quiet --yes --no-install-recommends; \
-    apt-get install --quiet --yes --no-install-recommends python3; \
-    find / -xdev -type f -perm /6000 -exec chmod a-s {} +; \
-    rm --recursive --force /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/log/apt /var/log/*.log
+    bash /docker/install-packages python3
 
 
 # What builds the rest. The secret "ca" is a bundle of certificates, for networks where TLS to the
 # package index is re-signed (BUILD_CA in .env); without one it is /dev/null and changes nothing.
 FROM base AS build
 WORKDIR /build
-RUN --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+RUN --mount=type=bind,source=docker,target=/docker \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    apt-get update --quiet --error-on=any; \
-    apt-get install --quiet --yes --no-install-recommends gcc libc6-dev python3-brotli python3-dev python3-venv zlib1g-dev
+    bash /docker/install-packages gcc libc6-dev python3-brotli python3-dev python3-venv zlib1g-dev
 COPY uwsgi/requirements-build.txt .
 RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
