@@ -1,6 +1,6 @@
 #!/bin/bash
-# Puts nginx's configuration where nginx takes it from: this folder, and what follows from the settings
-# (compose.yaml passes them on). All of it at once, and only what nginx accepts.
+# Puts nginx's configuration where nginx takes it from: this folder, and templates/ with the settings
+# (compose.yaml passes them on) in their places. All of it at once, and only what nginx accepts.
 #
 # usage: configure.sh [https [http3]]
 #
@@ -19,77 +19,54 @@ trap 'rm --recursive --force "/srv/nginx/$draft"' EXIT
 chmod 755 "$draft"
 cp --recursive /etc/nginx/. "$draft"
 
+# -- what the templates need besides the settings themselves
+
 # http://localhost:8000,https://example.com -> hosts: localhost 127.0.0.1 [::1] example.com
-hosts='' origins='' ports='' reject_unknown_names=on
+export NGINX_HOSTS='' NGINX_ORIGINS='' NGINX_PORTS='' NGINX_REJECT_UNKNOWN_NAMES=on
 for url in ${SITE_URL//,/ }; do
     [[ $url =~ ^https?://(\[.*\]|[^:]*)(:[0-9]+)?$ ]]
     port=${BASH_REMATCH[2]-}
     for host in "${BASH_REMATCH[1]}" $([ "${BASH_REMATCH[1]}" != localhost ] || echo 127.0.0.1 '[::1]'); do
-        [[ " $hosts " != *" $host "* ]] || continue
-        hosts+=" $host"
-        origins+=" $host https://$host$port;"
-        ports+=" $host \"$port\";"
-        [[ ! $host =~ ^[0-9.]+$|^\[ ]] || reject_unknown_names=off
+        [[ " $NGINX_HOSTS " != *" $host "* ]] || continue
+        NGINX_HOSTS+=" $host"
+        NGINX_ORIGINS+="$host https://$host$port; "
+        NGINX_PORTS+="$host \"$port\"; "
+        [[ ! $host =~ ^[0-9.]+$|^\[ ]] || NGINX_REJECT_UNKNOWN_NAMES=off
     done
 done
-echo "server_name$hosts;" >"$draft/server_name.conf"
 
-# How pages tell browsers of HTTP/3; an empty value sends no header.
-alt_svc=''
-# shellcheck disable=SC2016 # the dollar is nginx's
-[ ! "$HTTP3" ] || alt_svc='h3=":$public_port"; ma=86400'
+# "host" is this machine: Docker's gateway, in hexadecimal and backwards in the default route.
+while read -r _ destination gateway _; do
+    [ "$destination" = 00000000 ] || continue
+    printf -v machine '%d.%d.%d.%d' "0x${gateway:6:2}" "0x${gateway:4:2}" "0x${gateway:2:2}" "0x${gateway:0:2}"
+done </proc/net/route
+export NGINX_TRUSTED_PROXIES=''
+for proxy in ${SITE_TRUSTED_PROXIES//,/ }; do
+    NGINX_TRUSTED_PROXIES+="set_real_ip_from ${proxy/#host/${machine-}}; "
+done
 
-[ "$SITE_CACHE" = true ] && cache_zone=pages || cache_zone=off
+export NGINX_PUBLIC_SCHEME=${SITE_URL%%://*}
+export NGINX_LISTEN=${HTTP3:-$SCHEME} NGINX_TLS=/dev/null NGINX_QUIC=/dev/null
+[ "$SCHEME" = http ] || NGINX_TLS=tls.conf
+[ ! "$HTTP3" ] || NGINX_QUIC=quic.conf
+export NGINX_SITES=${NGINX_SITES:-/dev/null}
+export NGINX_SHUTDOWN_TIMEOUT=$((SITE_REQUEST_TIMEOUT + 30))
 
-cat >"$draft/settings.conf" <<CONF
-map "" \$public_scheme { default ${SITE_URL%%://*}; }
-map "" \$max_upload_mb { default $SITE_MAX_UPLOAD_MB; }
-map \$host \$site_port { default "";$ports }
-map "" \$cache_zone { default $cache_zone; }
-map "" \$alt_svc { default '$alt_svc'; }
-client_max_body_size ${SITE_MAX_UPLOAD_MB}m;
-# The client gets its 504 at the limit, and the worker ends after that (uwsgi/timed_wsgi.py).
-uwsgi_read_timeout ${SITE_REQUEST_TIMEOUT}s;
-uwsgi_send_timeout ${SITE_REQUEST_TIMEOUT}s;
-CONF
+# -- the configuration: only our own variables are replaced, never one of nginx's
 
-# The client's address is what a trusted proxy says; from anybody else X-Forwarded-For means nothing.
-if [ "$SITE_TRUSTED_PROXIES" ]; then
-    # "host" is this machine: Docker's gateway, in hexadecimal and backwards in the default route.
-    while read -r _ destination gateway _; do
-        [ "$destination" = 00000000 ] || continue
-        printf -v host '%d.%d.%d.%d' "0x${gateway:6:2}" "0x${gateway:4:2}" "0x${gateway:2:2}" "0x${gateway:0:2}"
-    done </proc/net/route
-    for proxy in ${SITE_TRUSTED_PROXIES//,/ }; do
-        echo "set_real_ip_from ${proxy/#host/${host-}};" >>"$draft/settings.conf"
-    done
-    echo "real_ip_header X-Forwarded-For; real_ip_recursive on;" >>"$draft/settings.conf"
-fi
-
-cp "$draft/listen-$SCHEME.conf" "$draft/listen.conf"
-
-# Other sites than ours: compose/emperor.yaml. Before ours, so that a host which is in SITE_URL, too, for
-# the certificate, is theirs.
-[ ! "${NGINX_SITES-}" ] || echo "include $NGINX_SITES;" >>"$draft/settings.conf"
-
-if [ "$SCHEME" = https ]; then
-    cat >>"$draft/settings.conf" <<CONF
-include tls.conf;
-map \$host \$public_origin { default "";$origins }
-CONF
-    echo "ssl_reject_handshake $reject_unknown_names;" >"$draft/unknown_names.conf"
-    if [ "$HTTP3" ]; then
-        # reuseport: each worker has its own queue, or packets reach one that does not know them.
-        echo "listen 8443 quic default_server reuseport; listen [::]:8443 quic default_server reuseport;" >>"$draft/unknown_names.conf"
-        echo "listen 8443 quic; listen [::]:8443 quic;" >>"$draft/listen.conf"
-    fi
-fi
-
-# A stop or a reload waits for the slowest answer, then a little for its client.
-echo "worker_shutdown_timeout $((SITE_REQUEST_TIMEOUT + 30))s;" >"$draft/main.conf"
+# shellcheck disable=SC2016 # the dollar is envsubst's
+ours=$(printf '${%s} ' "${!SITE_@}" "${!NGINX_@}")
+for template in "$draft"/templates/*.template; do
+    name=$(basename "$template" .template)
+    envsubst "$ours" <"$template" >"$draft/$name"
+done
 
 said=$(nginx -t -q -c "/srv/nginx/$draft/nginx.conf" 2>&1) || {
-    # The file as it is named in the project; and last, what is wrong.
+    # The file as it is named in the project, which may be a template; and last, what is wrong.
+    for template in "$draft"/templates/*.template; do
+        name=$(basename "$template" .template)
+        said=${said//"/srv/nginx/$draft/$name:"/"nginx/templates/$name.template:"}
+    done
     grep --invert-match 'test failed$' <<<"${said//"/srv/nginx/$draft"/nginx}" >&2
     exit 1
 }

@@ -58,7 +58,10 @@ def test_what_nginx_refuses_changes_nothing(stack: Stack) -> None:
     assert process.returncode == 1
     *_, last = process.stderr.splitlines()
     assert "[emerg]" in last
-    assert 'host not found in set_real_ip_from "everybody" in nginx/settings.conf:' in last
+    assert (
+        'host not found in set_real_ip_from "everybody" in nginx/templates/settings.conf.template:'
+        in last
+    )
     assert configurations(stack) == before
 
 
