@@ -61,6 +61,10 @@ for template in "$draft"/templates/*.template; do
     envsubst "$ours" <"$template" >"$draft/$name"
 done
 
+# Where the kernel gives no IPv6 sockets, nginx would not start with a line that wants one.
+perl -MSocket -e 'exit !socket(my $one, AF_INET6, SOCK_STREAM, 0)' ||
+    find "$draft" -name '*.conf' -exec sed --in-place '/^ *listen \[::\]/d' {} +
+
 said=$(nginx -t -q -c "/srv/nginx/$draft/nginx.conf" 2>&1) || {
     # The file as it is named in the project, which may be a template; and last, what is wrong.
     for template in "$draft"/templates/*.template; do

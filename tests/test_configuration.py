@@ -1,6 +1,7 @@
 """How nginx gets its configuration: as a whole, tested first, by a reload (nginx/configure.sh, entrypoint.sh)."""
 
 import subprocess
+from collections.abc import Callable
 
 import pytest
 import requests
@@ -96,3 +97,13 @@ def test_nginx_itself_refuses_too(stack: Stack) -> None:
         change(stack, f"ln -sfT {before} current; rm -r bad")
         wait_for_verdict(stack, "loaded")
     assert requests.get(stack.url, timeout=5).status_code == 200
+
+
+def test_without_ipv6_nginx_listens_on_what_there_is(new_stack: Callable[..., Stack]) -> None:
+    """Also with the lines for HTTPS and HTTP/3, which are on the volume but not in use here."""
+    stack = new_stack(COMPOSE_FILE="compose.yaml:tests/ipv4/compose.yaml")
+    assert stack.exec("nginx", "perl", "-MSocket", "-e", "socket(S, AF_INET6, 1, 0) or die").code
+    assert requests.get(stack.url, timeout=5).status_code == 200
+    left = stack.run("nginx", "grep", "-rh", r"^ *listen ", "/etc/nginx/", "--include=*.conf")
+    assert "listen 8443 quic;" in left
+    assert "[::]" not in left
