@@ -1,0 +1,34 @@
+"""Views that do what sites do, and what their chain has to cope with."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import etag
+
+NOTE = Path("/tmp/note")  # in memory, and seen by all workers
+
+
+def note_etag(_request: HttpRequest) -> str:
+    """Return the ETag of the note as it is now."""
+    return f'"{hashlib.sha256(NOTE.read_bytes() if NOTE.exists() else b"").hexdigest()}"'
+
+
+@csrf_exempt
+@etag(note_etag)
+def note(request: HttpRequest) -> HttpResponse:
+    """Return a note of more than 2 KB, or save it: with the right ETag only."""
+    if request.method == "PUT":
+        NOTE.write_bytes(request.body)
+        return HttpResponse(status=204)
+    text = NOTE.read_text() if NOTE.exists() else ""
+    return HttpResponse(json.dumps({"text": text, "more": "x" * 2000}), "application/json")
+
+
+urlpatterns = [
+    path("note", note),
+    path("", include("mysite.urls")),
+]
