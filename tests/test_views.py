@@ -7,6 +7,7 @@ import requests
 from whichhop.stack import Stack
 
 from tests.conftest import started
+from tests.support.raw import exchange
 
 FILES = "compose.yaml:tests/views/compose.yaml"
 
@@ -36,3 +37,32 @@ def test_who_read_the_last_version_may_save_the_next(stack: Stack, encoding: str
     assert save(f"by {encoding}") == 204
     assert save("too late") == 412
     assert requests.get(address, timeout=5).json()["text"] == f"by {encoding}"
+
+
+# -- slashes in a path
+
+
+def get(stack: Stack, path: str) -> str:
+    """Return what is at a path, asked for just as it is written; fail when that is no 200."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    [(answer, body)] = exchange(stack, request.encode())
+    assert answer.status == 200, body
+    return body
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/fetch/https://example.org//x", "https://example.org//x"),
+        ("/fetch/a%2F%2Fb", "a//b"),
+        ("///fetch//a%0Ab%3F", "/a\nb?"),
+    ],
+)
+def test_a_path_reaches_the_view_with_its_slashes(stack: Stack, path: str, seen: str) -> None:
+    """All but several at its start, which a browser would take for another host's name in a redirect."""
+    assert get(stack, path) == seen
+
+
+@pytest.mark.parametrize("path", ["//static/welcome/landing.css", "/static//welcome/landing.css"])
+def test_a_file_is_found_behind_any_number_of_slashes(stack: Stack, path: str) -> None:
+    assert get(stack, path).startswith(":root")

@@ -28,7 +28,13 @@ def note(request: HttpRequest) -> HttpResponse:
     return HttpResponse(json.dumps({"text": text, "more": "x" * 2000}), "application/json")
 
 
+def fetch(_request: HttpRequest, address: str) -> HttpResponse:
+    """Return the address that is the rest of the path."""
+    return HttpResponse(address)
+
+
 urlpatterns = [
+    path("fetch/<path:address>", fetch),
     path("note", note),
     path("", include("mysite.urls")),
 ]
