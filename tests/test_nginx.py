@@ -23,6 +23,16 @@ def test_a_host_that_is_not_ours_stops_at_nginx(stack: Stack) -> None:
     assert answer.headers["X-Request-ID"] in answer.text
 
 
+@pytest.mark.parametrize("host", ["10.0.0.5", "evil.example", "localhost", "nobody:99"])
+def test_a_balancer_gets_an_answer_whatever_host_it_asks_for(stack: Stack, host: str) -> None:
+    """Without a worker, and without a word about the site."""
+    answer = requests.get(f"{stack.url}/healthz", headers={"Host": host}, timeout=5)
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+    assert stack.log_entry("nginx", answer.headers["X-Request-ID"])["upstream_status"] == ""
+    told = {"Server", "Date", "Content-Type", "Content-Length", "Connection"}
+    assert {*answer.headers} == told | {"Cache-Control", "X-Request-ID"}
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
 def test_every_spelling_of_localhost_is_ours(stack: Stack, host: str) -> None:
     port = stack.variables["SITE_PORT"]

@@ -371,6 +371,12 @@ def test_plain_http_does_not_lead_to_the_app(stack: Stack) -> None:
     assert entry["upstream_status"] == ""
 
 
+@pytest.mark.parametrize("host", ["10.0.0.5", HOSTS[0]])
+def test_a_balancer_may_ask_without_tls(stack: Stack, host: str) -> None:
+    answer = ask(stack, "/healthz", host, port="SITE_HTTP_PORT")
+    assert (answer.status, answer.body) == (200, "ok\n")
+
+
 def test_a_host_that_is_not_ours_is_sent_nowhere(stack: Stack) -> None:
     answer = ask(stack, "/", "evil.example", port="SITE_HTTP_PORT")
     assert answer.status == 421
