@@ -19,6 +19,8 @@ import docker.errors
 import requests
 from whichhop.stack import PROJECT_LABEL, Stack, StackError
 
+from tests.support.polling import poll
+
 HERE = Path(__file__).resolve().parent
 SHOP = "shop.example.org"
 BLOG = "blog.example.org"
@@ -186,10 +188,7 @@ class Stranger:
         return "\n".join([said, state["Error"], *(check["Output"] for check in checks)])
 
     def wait_for(self, what: str, seen: Callable[[], bool], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not seen():
-            assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-            time.sleep(0.1)
+        poll(what, seen, seconds)
 
     def wait_until_healthy(self) -> None:
         for host in self.hosts:
@@ -294,17 +293,22 @@ class Fault:
 
     def show(self, stranger: Stranger) -> str:
         """Do what people do until the symptom is there; return it, raise ``AssertionError`` if not."""
-        deadline = time.monotonic() + 20
         expected = self.status if isinstance(self.status, tuple) else (self.status,)
-        while True:
+        seen, log = 0, ""
+
+        def shown() -> str | None:
+            nonlocal seen, log
             seen = self._seen(stranger)
             log = stranger.log(self.log[0]) if self.log else ""
             line = re.search(f".*(?:{self.log[1]}).*", log) if self.log else None
             if seen in expected and bool(line) == bool(self.log):
                 return f"{seen} {line[0] if line else ''}"
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{self.cause}: {seen}, not {self.status}\n{log[-3000:]}")
-            time.sleep(0.2)
+            return None
+
+        try:
+            return poll(f"the symptom of {self.cause}", shown, 20)
+        except AssertionError as error:
+            raise AssertionError(f"{error}{seen}, not {self.status}\n{log[-3000:]}") from None
 
     def _seen(self, stranger: Stranger) -> int:
         try:

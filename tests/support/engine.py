@@ -18,6 +18,8 @@ from pathlib import Path
 import docker
 from whichhop.stack import Stack
 
+from tests.support.polling import poll
+
 
 def _run(*command: str | Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -70,13 +72,13 @@ class PrivateEngine:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=output, start_new_session=True
             )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(docker.errors.DockerException):
-                self.client = docker.DockerClient(self.host, timeout=60)
-                return
-            time.sleep(0.1)
-        raise RuntimeError(f"the engine does not start:\n{log.read_text()[-3000:]}")
+
+        def client() -> docker.DockerClient:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the engine does not start:\n{log.read_text()[-3000:]}")
+            return docker.DockerClient(self.host, timeout=60)
+
+        self.client = poll("the engine answers", client, 60)
 
     def load(self, names: Iterable[str]) -> None:
         """Give it images of the machine's engine."""

@@ -12,6 +12,7 @@ from whichhop.stack import Stack
 
 from tests.support.crowd import Crowd
 from tests.support.people import png, submit
+from tests.support.polling import poll
 
 
 class Sent(NamedTuple):
@@ -55,15 +56,17 @@ class Load(Crowd):
         return [sent for sent in self.sent if sent.failed]
 
     def wait_for_calm(self, seconds: float) -> None:
-        """Wait until for two seconds no request failed; raise ``AssertionError`` when none are."""
-        quiet, deadline = 2, time.monotonic() + seconds
-        calm = time.monotonic() + quiet
-        while time.monotonic() < calm:
-            assert time.monotonic() < deadline, f"not within {seconds} s: {self.failed()[-5:]}"
-            time.sleep(0.1)
-            failed = self.failed()
-            last = max((sent.began + sent.seconds for sent in failed), default=0)
-            calm = max(calm, last + quiet)
+        """Wait until no request failed for two seconds; raise ``AssertionError`` as ``poll`` does."""
+        began = time.monotonic()
+
+        def calm() -> bool:
+            ends = (sent.began + sent.seconds for sent in self.failed())
+            return time.monotonic() > max([began, *ends]) + 2
+
+        try:
+            poll("no request fails any more", calm, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}{self.failed()[-5:]}") from None
 
     def _do(self, kind: str, ask: Callable[[], int]) -> int:
         began, status = time.monotonic(), 0

@@ -33,6 +33,7 @@ from whichhop.stack import Stack, StackError
 
 from tests.conftest import ROOT, remove
 from tests.support.people import create_user, log_in
+from tests.support.polling import poll
 from tests.support.writers import Tally, check, writing
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, fs/ext4/ext4.h
@@ -65,11 +66,7 @@ class Disk:
     def unplug(self) -> None:
         """Wait until nobody has it mounted: the engine, too, lets go of a container's volumes."""
         subprocess.run(["umount", self.place], check=True)
-        deadline = time.monotonic() + 30
-        while self.loop_device():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"somebody still uses {self.image}")
-            time.sleep(0.05)
+        poll(f"nobody uses {self.image}", lambda: not self.loop_device(), 30)
 
     def loop_device(self) -> str:
         """Return the kernel's device for the image; it goes with the last mount."""

@@ -17,6 +17,7 @@ import requests
 from whichhop.stack import Stack
 
 from tests.conftest import ROOT, remove
+from tests.support.polling import poll
 
 VARIABLES = {"COMPOSE_FILE": "compose.yaml:tests/runaway/compose.yaml"}
 
@@ -67,12 +68,13 @@ class Rush:
     def _recover(self) -> float:
         """Return the seconds from the last answer until a page comes as fast as it should."""
         began = time.monotonic()
-        while True:
+
+        def fast() -> float | None:
             _, status, seconds = self._ask("/bad/slow")
-            if status == 200 and seconds < 1:
-                return time.monotonic() - began - seconds
-            if time.monotonic() > began + 60:
-                raise TimeoutError("the site does not recover")
+            return seconds if status == 200 and seconds < 1 else None
+
+        seconds = poll("the site recovers", fast, 60)
+        return time.monotonic() - began - seconds
 
     def seconds(self, path: str, *statuses: int) -> list[float]:
         """Return for how long the answers of some statuses took; of all statuses when none is named."""

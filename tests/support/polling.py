@@ -1,0 +1,42 @@
+"""The one way in which the tests wait for something."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import docker.errors
+from docker.models.containers import Container
+from whichhop.stack import StackError
+
+T = TypeVar("T")
+
+# What a predicate may raise while it is only too early.
+NOT_YET = (OSError, StackError, docker.errors.DockerException)
+
+
+def poll(
+    what: str,
+    predicate: Callable[[], T | None],
+    seconds: float,
+    container: Callable[[], Container] | None = None,
+) -> T:
+    """
+    Ask until ``predicate`` returns something true, and return that.
+
+    Raise ``AssertionError``, which names ``what``, the last error and the end of the ``container``'s
+    log: after ``seconds``, or at once when that container has exited.
+    """
+    deadline = time.monotonic() + seconds
+    problem: object = "never true"
+    while time.monotonic() < deadline:
+        try:
+            if result := predicate():
+                return result
+        except NOT_YET as error:
+            problem = error
+        if container and container().status in ("exited", "dead"):
+            problem = f"the container {container().name} has exited; before that: {problem}"
+            break
+        time.sleep(0.1)
+    log = container().logs(tail=20).decode(errors="replace") if container else ""
+    raise AssertionError(f"{what}: not within {seconds} s: {problem}\n{log}")
