@@ -27,6 +27,7 @@ from whichhop.stack import PROJECT_LABEL, Stack, StackError
 
 from tests.support import doctor
 from tests.support.people import create_user, log_in
+from tests.support.whole import Whole
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("init", "app", "nginx")
@@ -47,9 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--keep", action="store_true", help="leave the stacks running, to look at them"
     )
-    parser.addoption(
-        "--rounds", type=int, default=2, help="deploys under load (scripts/prove-deploys)"
-    )
+    parser.addoption("--whole", action="store_true", help="proofs at length (dev/prove)")
 
 
 # -- one name for everything that a run makes
@@ -97,6 +96,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for image in engine.api.images(filters={"label": PROJECT_LABEL}):
         if f"{image['Labels'][PROJECT_LABEL]}-".startswith(prefix):
             engine.images.remove(image["Id"], force=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let no proof count that could not be tried."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--whole") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def whole(request: pytest.FixtureRequest) -> Whole:
+    """Whether the test is to prove all of it (dev/prove), and what it has proven so far."""
+    return Whole(request.config.getoption("--whole"), request.node.name)
 
 
 # -- stacks

@@ -18,6 +18,7 @@ from whichhop.stack import Stack, run_once
 
 from tests.conftest import ROOT, started
 from tests.support.people import command, create_user, is_logged_in, log_in, png, upload
+from tests.support.whole import Whole
 from tests.support.writers import Tally, check, writing
 from tests.test_settings import DEFAULTS
 
@@ -308,11 +309,11 @@ print(tarfile.open(fileobj=output).extractfile("media/public/upload").read())
     assert (output.out, output.err) == ("b'uploaded'\n", "")
 
 
-def test_a_restore_that_is_killed_at_any_step_leaves_the_old_or_the_new(images: str) -> None:
+def test_a_restore_that_is_killed_at_any_step_leaves_the_old_or_the_new(
+    images: str, whole: Whole
+) -> None:
     program = (ROOT / "tests" / "support" / "interrupted_restore.py").read_text()
-    output = run_once(
-        f"{images}-app",
-        ["bash", "-c", 'echo x >/srv/data/secret_key; exec python3 -c "$0"', program],
-        DEFAULTS,
-    )
-    assert (output.out, output.err) == ("old True new True left []\n", "")
+    run = 'echo x >/srv/data/secret_key; exec python3 -c "$0" "$1"'
+    for first in range(11 if whole else 1):
+        output = run_once(f"{images}-app", ["bash", "-c", run, program, str(first)], DEFAULTS)
+        assert (output.out, output.err) == ("old True new True left []\n", "")

@@ -21,6 +21,7 @@ from tests.conftest import ROOT, copy_project, discard, image_names
 from tests.support.releases import add_app, name_release
 from tests.support.terminal import Terminal, refusal
 from tests.support.visitors import Load
+from tests.support.whole import Whole
 
 CHECKED = r"  Checking the new app … done \(\d+ s\)\n  Checking the new nginx … done \(\d+ s\)\n"
 
@@ -431,10 +432,10 @@ def gap(site: Site, change: Callable[[], object]) -> tuple[int, float]:
 
 
 def test_under_load(
-    site: Site, code: Path, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+    site: Site, code: Path, whole: Whole, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Twenty-two visitors, through everything that may happen to a site; none of them notices."""
-    rounds: int = pytestconfig.getoption("--rounds")
+    rounds = 10 if whole else 2
     done: Counter[str] = Counter()
     name_release(code, "good")
     site.deploys()
@@ -446,7 +447,7 @@ def test_under_load(
             append("nginx/limits.conf", f"# release {number}")(code)
             site.deploys()
             done["deploys"] += 1
-            if reload and (rounds > 2 or number == 0):
+            if reload and (whole or number == 0):
                 process = site.run("scripts/reload")
                 assert process.returncode == 0, process.stderr
                 done["reloads"] += 1
@@ -470,7 +471,7 @@ def test_under_load(
         print(
             f"POSTs acknowledged: {len(load.counted)}, lost: {len(lost)}, duplicated: {len(duplicated)}"
         )
-        if rounds > 2:
+        if whole:
             dockerfile = (code / "Dockerfile.nginx").read_text()
             for what, name, text in (
                 ("configuration", "nginx/limits.conf", "# changed"),

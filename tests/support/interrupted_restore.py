@@ -4,6 +4,8 @@ Runs inside a container of the app image, on volumes of its own: a restore that 
 A step is what Python reports before it touches a file (https://docs.python.org/3/library/audit_events.html);
 the process that restores ends there without a word, as kill -9 ends it. What is left must be the old data,
 untouched, or a swap that the next start carries to its end, wherever that in turn is killed.
+
+Its argument is the first step of staging that is tried; after it comes each eleventh.
 """
 
 import os
@@ -112,7 +114,7 @@ assert {path: content[-3:] for path, content in new.items()} == {
 # Staging never touches the data.
 make("old")
 old = state()
-steps = 0
+steps = int(sys.argv[1])
 while killed(steps, stage):
     assert state() == old, f"staging, killed at {steps}"
     assert not restore.finish()

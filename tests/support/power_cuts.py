@@ -1,8 +1,6 @@
 """
 Power cuts while twenty clients write: is everything there that was acknowledged?
 
-    .venv/bin/python -m tests.power_cuts --cuts 200
-
 For each cut, at a random moment: the disk is gone first, with all that the kernel had not yet written
 to it; then every process of every container gets SIGKILL; then the disk is back, and the containers
 are started as the engine starts them when a machine boots: without `init`, in any order.
@@ -13,7 +11,6 @@ the ioctl with which the kernel's developers test their file systems (EXT4_IOC_S
 cannot show is a disk that lies about its own cache. Needs root, and the engine on this machine.
 """
 
-import argparse
 import contextlib
 import fcntl
 import os
@@ -27,11 +24,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 from whichhop.stack import Stack, StackError
 
-from tests.conftest import ROOT, remove
 from tests.support.people import create_user, log_in
 from tests.support.polling import poll
 from tests.support.writers import Tally, check, writing
@@ -83,11 +80,39 @@ class Outcome:
     by_hand: int = 0  # starts that did not come back by themselves
     seconds: list[float] = field(default_factory=list)  # from the start until the site answers
 
+
+class Figures(NamedTuple):
+    """What came of some cuts, in figures that can be added to those of others."""
+
+    rows: int = 0  # acknowledged
+    uploads: int = 0
+    lost: list[str] = []
+    torn: list[str] = []
+    damaged: int = 0
+    by_hand: int = 0
+    seconds: list[float] = []
+
+    @property
+    def cuts(self) -> int:
+        return len(self.seconds)
+
     @property
     def bad(self) -> bool:
         """Whether anything went wrong that must not."""
-        tally = self.tally
-        return bool(tally.lost or tally.torn or tally.damaged or self.by_hand)
+        return bool(self.lost or self.torn or self.damaged or self.by_hand)
+
+    def and_of(self, outcome: Outcome) -> "Figures":
+        """Return these and what an outcome adds to them."""
+        tally = outcome.tally
+        return Figures(
+            self.rows + len(tally.groups),
+            self.uploads + len(tally.uploads),
+            self.lost + sorted(tally.lost),
+            self.torn + sorted(tally.torn),
+            self.damaged + tally.damaged,
+            self.by_hand + outcome.by_hand,
+            self.seconds + outcome.seconds,
+        )
 
 
 def come_back(stack: Stack, outcome: Outcome) -> None:
@@ -137,51 +162,35 @@ def disk_for(stack: Stack) -> Iterator[Disk]:
             disk.unplug()
 
 
-def run(stack: Stack, disk: Disk, cuts: int, progress: Callable[[str], None]) -> Outcome:
-    """Cut the power of a stack that runs on a disk; return what came of it."""
+def run(
+    stack: Stack, disk: Disk, cuts: int, earlier: Figures, save: Callable[[Figures], None]
+) -> Figures:
+    """
+    Cut the power of a stack that runs on a disk, until there are ``cuts`` with those of ``earlier``.
+
+    Return the figures of all; each cut hands those so far to ``save``.
+    """
     create_user(stack, "writer")
     outcome = Outcome(dict(log_in(stack, "writer").cookies))
-    for number in range(1, cuts + 1):
-        cut_the_power(stack, disk, outcome, number)
-        lost = sorted(outcome.tally.lost | outcome.tally.torn)
-        progress(f"{number}/{cuts}: {outcome.by_hand} starts by hand; lost: {lost or 'nothing'}")
-    return outcome
+    figures = earlier
+    while figures.cuts < cuts:
+        cut_the_power(stack, disk, outcome, figures.cuts + 1)
+        figures = earlier.and_of(outcome)
+        save(figures)
+    return figures
 
 
-def table(outcome: Outcome) -> str:
+def table(figures: Figures) -> str:
     """Return the result as docs/operations.md shows it."""
-    tally = outcome.tally
     rows = {
-        "power cuts": len(outcome.seconds),
-        "acknowledged rows": len(tally.groups),
-        "acknowledged uploads, two files each": len(tally.uploads),
-        "acknowledged writes lost": len(tally.lost),
-        "rows without their file, acknowledged or not": len(tally.torn),
-        "databases damaged": tally.damaged,
-        "starts that needed a hand": outcome.by_hand,
-        "seconds from start to ready: median": f"{statistics.median(outcome.seconds):.1f}",
-        "seconds from start to ready: worst": f"{max(outcome.seconds):.1f}",
+        "power cuts": figures.cuts,
+        "acknowledged rows": figures.rows,
+        "acknowledged uploads, two files each": figures.uploads,
+        "acknowledged writes lost": len(figures.lost),
+        "rows without their file, acknowledged or not": len(figures.torn),
+        "databases damaged": figures.damaged,
+        "starts that needed a hand": figures.by_hand,
+        "seconds from start to ready: median": f"{statistics.median(figures.seconds):.1f}",
+        "seconds from start to ready: worst": f"{max(figures.seconds):.1f}",
     }
     return "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--cuts", type=int, default=200, help="how many (default: %(default)s)")
-    arguments = parser.parse_args()
-    if os.geteuid():
-        sys.exit("only root can mount the disk: run it as root.")
-    stack = Stack(ROOT, "power-cuts", {"SITE_PORT": "8190"})
-    with disk_for(stack) as disk:
-        try:
-            stack.compose("build", timeout=900)
-            stack.up("--no-build")
-            outcome = run(stack, disk, arguments.cuts, lambda text: print(text, file=sys.stderr))
-        finally:
-            remove(stack)
-    print(table(outcome))
-    return 1 if outcome.bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,10 @@
 """
 A rush: ten times as many visitors as the workers can serve, and what each of them gets.
 
-    .venv/bin/python -m tests.rush --seconds 60
-
 The page takes half a second, so that four workers serve eight visitors in a second. Beside them
 somebody asks for a static file, again and again.
 """
 
-import argparse
 import statistics
 import sys
 import threading
@@ -16,10 +13,7 @@ import time
 import requests
 from whichhop.stack import Stack
 
-from tests.conftest import ROOT, remove
 from tests.support.polling import poll
-
-VARIABLES = {"COMPOSE_FILE": "compose.yaml:tests/runaway/compose.yaml"}
 
 CAPACITY = 8  # answers in a second: tests/runaway/urls.py
 VISITORS, EVERY = 160, 2.0  # each asks every two seconds, or when it has its answer
@@ -103,20 +97,3 @@ def table(rush: Rush) -> str:
         median, worst = (f"{of(times):.2f} s" if times else "" for of in (statistics.median, max))
         lines.append(f"| {kind} | {len(times)} | {median} | {worst} |")
     return "\n".join([*lines, "", f"Recovered after {rush.recovery:.1f} s."])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
-    arguments = parser.parse_args()
-    stack = Stack(ROOT, "rush", {**VARIABLES, "SITE_PORT": "8191"})
-    try:
-        stack.compose("build", timeout=900)
-        stack.up("--no-build")
-        print(table(Rush(stack, arguments.seconds)))
-    finally:
-        remove(stack)
-
-
-if __name__ == "__main__":
-    main()
