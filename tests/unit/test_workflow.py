@@ -67,3 +67,17 @@ def test_the_lines_in_the_docs_fit_the_action() -> None:
     uses = [step for block in blocks for step in yaml.safe_load(block)["steps"] if "uses" in step]
     assert [use["uses"] for use in uses] == ["OWNER/REPOSITORY@COMMIT"]
     assert set(uses[0]["with"]) <= set(ACTION["inputs"])
+
+
+def test_a_commit_is_looked_at_by_the_tools_of_scripts_lint() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    lint = (ROOT / "scripts" / "lint").read_text()
+    for hook in hooks:
+        assert hook["language"] == "system"
+        command = hook["entry"].removeprefix(".venv/bin/")
+        assert command != hook["entry"]
+        assert shutil.which(command.split()[0], path=ROOT / ".venv" / "bin")
+        for option in ("--fix", "--write"):
+            command = command.replace(f" {option}", "")
+        assert re.search(rf'^check "[^"]+" {re.escape(command)}\b', lint, re.MULTILINE), command
