@@ -82,6 +82,7 @@ class Load(Crowd):
         while not self.stop.is_set():
             for kind, path in addresses.items():
                 self._do(kind, partial(self._get, person, path))
+                self.stop.wait(0.02)  # a visitor's, so that the stack under test has the machine
 
     def _get(self, person: requests.Session, path: str) -> int:
         return person.get(self._stack.url + path, timeout=10).status_code

@@ -185,8 +185,11 @@ class Stack:
     @property
     def url(self) -> str:
         """The address on which nginx is published, e.g. ``http://localhost:8000``."""
-        port = self.compose("port", "nginx", "8080").stdout.strip().rsplit(":", 1)[1]
-        return f"http://localhost:{port}"
+        # Asked of the engine: "docker compose port" takes as long as twenty requests to the site.
+        ports = self.container("nginx").attrs["NetworkSettings"]["Ports"]
+        if not (bindings := ports.get("8080/tcp")):
+            raise StackError(f"nginx of {self.project} is not published: it does not run")
+        return f"http://localhost:{bindings[0]['HostPort']}"
 
     def image_of(self, name: str) -> str:
         """Return the id of the image that has a name now; empty when none has."""
