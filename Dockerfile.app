@@ -4,20 +4,20 @@
 # One base for both images, so that Debian's security updates reach all of the stack.
 FROM debian:trixie-slim AS base
 SHELL ["/bin/bash", "-o", "errexit", "-o", "nounset", "-o", "pipefail", "-c"]
-RUN --mount=type=bind,source=docker,target=/docker \
+RUN --mount=type=bind,source=debian,target=/debian \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    bash /docker/install-packages python3
+    bash /debian/install-packages python3
 
 
 # What builds the rest. The secret "ca" is a bundle of certificates, for networks where TLS to the
 # package index is re-signed (BUILD_CA in .env); without one it is /dev/null and changes nothing.
 FROM base AS build
 WORKDIR /build
-RUN --mount=type=bind,source=docker,target=/docker \
+RUN --mount=type=bind,source=debian,target=/debian \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    bash /docker/install-packages gcc libc6-dev python3-brotli python3-dev python3-venv zlib1g-dev
+    bash /debian/install-packages gcc libc6-dev python3-brotli python3-dev python3-venv zlib1g-dev
 COPY uwsgi/requirements-build.txt .
 RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
