@@ -66,3 +66,30 @@ def test_a_path_reaches_the_view_with_its_slashes(stack: Stack, path: str, seen:
 @pytest.mark.parametrize("path", ["//static/welcome/landing.css", "/static//welcome/landing.css"])
 def test_a_file_is_found_behind_any_number_of_slashes(stack: Stack, path: str) -> None:
     assert get(stack, path).startswith(":root")
+
+
+# -- a private file that nginx cannot read
+
+FILE = "/srv/media/private/file"
+
+
+@pytest.mark.expect_log(r"/private/file")
+@pytest.mark.parametrize(
+    "spoil", [f"chmod 600 {FILE}", f"ln -sfT /etc/passwd {FILE}", f"rm {FILE}"]
+)
+def test_an_error_page_is_no_download(stack: Stack, spoil: str) -> None:
+    """What the view said of the file does not stick to it, and of a file that is there nothing is lost."""
+    stack.run("app", "bash", "-c", f"rm -f {FILE}; echo text >{FILE}")
+    there = requests.get(f"{stack.url}/accelerated", timeout=5)
+    assert (there.status_code, there.text) == (200, "text\n")
+    assert there.headers["Content-Disposition"] == "attachment; filename=file.pdf"
+    assert there.headers["Cache-Control"] == "private, max-age=600"
+    assert {*there.cookies} == {"one", "two"}
+
+    stack.run("app", "bash", "-c", spoil)
+    answer = requests.get(f"{stack.url}/accelerated", timeout=5)
+    assert answer.status_code in (403, 404)
+    assert answer.headers["X-Request-ID"] in answer.text
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.raw.headers.getlist("Cache-Control") == ["no-store"]
+    assert not {"Content-Disposition", "Set-Cookie", "Expires"} & {*answer.headers}

@@ -33,7 +33,24 @@ def fetch(_request: HttpRequest, address: str) -> HttpResponse:
     return HttpResponse(address)
 
 
+def accelerated(_request: HttpRequest) -> HttpResponse:
+    """Let nginx send a private file, with all that a view may say of one."""
+    answer = HttpResponse(
+        headers={
+            "X-Accel-Redirect": "/private/file",
+            "Content-Type": "application/pdf",
+            "Content-Disposition": "attachment; filename=file.pdf",
+            "Cache-Control": "private, max-age=600",
+            "Expires": "Fri, 01 Jan 2100 00:00:00 GMT",
+        }
+    )
+    for name in ("one", "two"):
+        answer.set_cookie(name, "x")
+    return answer
+
+
 urlpatterns = [
+    path("accelerated", accelerated),
     path("fetch/<path:address>", fetch),
     path("note", note),
     path("", include("mysite.urls")),
