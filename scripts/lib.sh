@@ -100,6 +100,12 @@ find_site() {
         fail "there is no image of this site here: run scripts/up first."
 }
 
+# volume NAME: the name that the engine has for a volume of compose.yaml.
+volume() {
+    docker compose config | awk -v name="$1:" '/^[^ ]/ { part = $1 } part == "volumes:" && /^  [^ ]/ { this = $1 }
+        part == "volumes:" && this == name && /^    name:/ { gsub(/"/, "", $2); print $2 }'
+}
+
 # job PROGRAM ARGUMENT…: runs a program of uwsgi/ in a container of its own, with the site's volumes and as
 # the site's user, whether the site runs or not. stdin and stdout are the program's.
 job() { docker compose run --rm --no-deps --no-TTY init python3 "/uwsgi/$1" "${@:2}"; }

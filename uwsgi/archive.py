@@ -1,24 +1,28 @@
 """
-The file in which ``backup.py`` keeps a site and from which ``restore.py`` takes it, and where that lies.
+The file in which ``backup.py`` keeps a site and from which ``restore.py`` takes it.
 
-A compressed tar file. First ``backup.json``: what made it. Then ``data/…`` and ``media/…`` as on the
-volumes. Last ``SHA256SUMS``, for ``sha256sum --check``, and for us: without it, the file was cut off.
+A compressed tar file. First ``backup.json``: what made it, of which site it is, and what it holds. Then
+``data/…`` and ``media/…`` as on the volumes. Last ``SHA256SUMS``, for ``sha256sum --check``, and for us:
+without it, the file was cut off.
 """
 
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import sqlite3
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
-DATA = Path("/srv/data")
-MEDIA = Path("/srv/media")
-KEPT = ("public", "private")  # of the uploads; "tmp" has those that are not finished
-FORMAT = 1
+import kept
+from kept import DATA, MEDIA
+
+FORMAT = 2
+ABOUT = "backup.json"
 SUMS = "SHA256SUMS"
 
 
@@ -35,16 +39,10 @@ class Hashing:
         return block
 
 
-def is_sqlite(path: Path) -> bool:
-    """Whether a file is a SQLite database; https://www.sqlite.org/fileformat.html#magic_header_string"""
-    with path.open("rb") as file:
-        return file.read(16) == b"SQLite format 3\0"
-
-
 def check_sqlite(path: Path) -> None:
     """Raise ``ValueError`` when a database is damaged."""
     # immutable: nobody else has it open, and no -wal or -shm is to appear beside it.
-    database = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
+    database = sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True)
     try:
         (said,) = database.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
@@ -53,13 +51,6 @@ def check_sqlite(path: Path) -> None:
         database.close()
     if said != "ok":
         raise ValueError(f"the database {path.name} is damaged: {said}")
-
-
-def files(directory: Path) -> Iterator[Path]:
-    """Yield the regular files below a directory, in the order of their names."""
-    for path in sorted(directory.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path
 
 
 def lock() -> None:
@@ -94,15 +85,41 @@ def refuse(member: tarfile.TarInfo) -> None:
     top, *rest = member.name.split("/")
     # (tarfile lets ".." pass as long as it stays below the place where all is unpacked.)
     good = good and not {"", ".", ".."} & {*rest}
-    good = good and (
-        (top in ("backup.json", SUMS) and not rest)
-        or (top == "data" and bool(rest) and not rest[0].startswith("."))
-        or (top == "media" and len(rest) > 1 and rest[0] in KEPT)
-    )
+    if rest:
+        volume = {"data": DATA, "media": MEDIA}.get(top)
+        good = good and volume is not None and not kept.is_passing(volume, rest[0])
+    elif top not in (ABOUT, SUMS):
+        good = False
     if not good:
         raise ValueError(
             f"{member.name!r} has no place in a backup: this file was not made by scripts/backup."
         )
+
+
+def read_about(text: bytes) -> dict:
+    """
+    Return what an archive says of itself; raise ``ValueError`` for a format that this release cannot read.
+
+    Format 1 knew neither sites nor any other database than db.sqlite3.
+    """
+    try:
+        about = json.loads(text)
+        if about["format"] == 1:
+            about |= {"site": None, "url": "", "databases": {"default": "data/db.sqlite3"}}
+        elif about["format"] != FORMAT:
+            raise ValueError(
+                f"its format is {about['format']!r}, and this release knows 1 and {FORMAT} only."
+            )
+        return {
+            "format": about["format"],
+            "made": str(about["made"]),
+            "site": about["site"],
+            "url": str(about["url"]),
+            "databases": {str(alias): str(name) for alias, name in about["databases"].items()},
+            "migrations": {str(app): str(name) for app, name in about["migrations"].items()},
+        }
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        raise ValueError(f"its {ABOUT} cannot be read: it is damaged.") from None
 
 
 @contextlib.contextmanager
@@ -114,41 +131,56 @@ def whole() -> Iterator[None]:
         raise ValueError(f"it is damaged or cut off: {error}") from None
 
 
-def read(stream) -> Iterator[tuple[tarfile.TarInfo, Hashing]]:
+class Archive:
     """
-    Yield each file of an archive, to be read at once and to its end.
+    An archive that is read from a stream; ``about`` is what it says of itself.
 
-    Raise ``ValueError`` for what is not an archive of ours or not whole; that may be at the very end, so
-    nothing counts before. (Within ``whole``, also where the caller reads.)
+    Raises ``ValueError`` for what is not an archive of ours, cannot be read by this release, or is not whole;
+    that may be known at the very end only, so nothing counts before.
     """
-    found, sums = {}, None
-    with tarfile.open(fileobj=stream, mode="r|gz") as archive:
-        for member in archive:
+
+    def __init__(self, stream) -> None:
+        with whole():
+            self._tar = tarfile.open(fileobj=stream, mode="r|gz")  # noqa: SIM115
+            first = self._tar.next()
+            if first is None:
+                raise ValueError("it is damaged or cut off: there is nothing in it.")
+            refuse(first)
+            if first.name != ABOUT:
+                raise ValueError(f"{ABOUT} is missing: this file was not made by scripts/backup.")
+            text = self._tar.extractfile(first).read()
+        self.about = read_about(text)
+        self._sums = {ABOUT: hashlib.sha256(text).hexdigest()}
+
+    def files(self) -> Iterator[tuple[tarfile.TarInfo, Hashing]]:
+        """Yield each file, to be read at once and to its end (within ``whole``)."""
+        found, sums = self._sums, None
+        while member := self._tar.next():
             refuse(member)
             if sums is not None or member.name in found:
                 raise ValueError(f"{member.name!r} is in it twice, or after its end.")
-            content = Hashing(archive.extractfile(member))
+            content = Hashing(self._tar.extractfile(member))
             if member.name == SUMS:
-                sums = content.read().decode(errors="replace")
+                sums = content.read().decode(errors="surrogateescape")
                 continue
             yield member, content
             if content.read(1):
                 raise RuntimeError(f"{member.name} was not read to its end")
             found[member.name] = content.hash.hexdigest()
-    if sums is None:
-        raise ValueError("it is cut off: its list of checksums is missing.")
-    if sums != "".join(f"{digest}  {name}\n" for name, digest in found.items()):
-        raise ValueError("it is damaged: its checksums do not fit.")
-    for needed in ("backup.json", "data/db.sqlite3", "data/secret_key"):
-        if needed not in found:
-            raise ValueError(f"{needed} is missing: this file was not made by scripts/backup.")
+        if sums is None:
+            raise ValueError("it is cut off: its list of checksums is missing.")
+        if sums != "".join(f"{digest}  {name}\n" for name, digest in found.items()):
+            raise ValueError("it is damaged: its checksums do not fit.")
+        for needed in ("data/secret_key", *self.about["databases"].values()):
+            if needed not in found:
+                raise ValueError(f"{needed} is missing: this file was not made by scripts/backup.")
 
 
 @whole()
 def check(stream) -> str:
     """Read an archive to its end; return what is in it, raise ``ValueError`` when it is not whole."""
-    count = size = 0
-    for member, content in read(stream):
+    count, size = 1, 0
+    for member, content in Archive(stream).files():
         while content.read(1 << 20):
             pass
         count, size = count + 1, size + member.size

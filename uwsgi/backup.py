@@ -5,11 +5,12 @@ from stdin. ``scripts/backup`` calls this, with ``write ROOM`` (at most so many 
 The site goes on meanwhile, and every row in the backup has its files, since
 
 - a database is copied as it was at one moment (SQLite's online backup);
-- an upload is on the disk before its row, so the files are looked for after the database;
+- an upload is on the disk before its row, so the files are looked for after the databases;
 - a file that is deleted while the archive is being written is still in it: at the beginning, each file
   gets a second name (a hard link), which costs no room.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -21,7 +22,9 @@ import time
 from pathlib import Path
 
 import archive
-from archive import DATA, KEPT, MEDIA, SUMS, files
+import kept
+from archive import SUMS
+from kept import DATA, MEDIA, files
 
 # What a run makes on the volumes; a run that was killed leaves it to the next one to remove.
 SNAPSHOT = ".backup"
@@ -31,74 +34,126 @@ def copy_sqlite(source: Path, target: Path) -> None:
     """Copy a database as it is at one moment; nobody has to wait. Raise ``ValueError`` if it is damaged."""
     old = sqlite3.connect(source, timeout=20)
     new = sqlite3.connect(target)
-    old.backup(new)
-    new.close()
-    old.close()
+    try:
+        old.backup(new)
+    finally:
+        new.close()
+        old.close()
     archive.check_sqlite(target)
 
 
-def take_data(snapshot: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, unless it is deleted meanwhile. Raise ``PermissionError`` if it cannot be read."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(source, target)
+        copy_facts(source, target)
+
+
+def copy_facts(source: Path, target: Path) -> None:
+    """Give a copy the mode and the times of its source; it can be read here whoever owns that."""
+    shutil.copystat(source, target)
+    target.chmod(target.stat().st_mode | 0o600)
+
+
+def take_data(snapshot: Path, databases: set[Path]) -> None:
     """Copy what is on the data volume: databases as of one moment, the rest as it is."""
-    for source in files(DATA):
-        name = source.relative_to(DATA)
-        if name.parts[0].startswith(".") or source.name.endswith(("-wal", "-shm", "-journal")):
-            continue  # half-made things; and what SQLite's backup has already looked into
-        target = snapshot / name
+    for source in [*databases, *files(DATA)]:
+        target = snapshot / source.relative_to(DATA)
+        if target.exists() or kept.is_of_sqlite(source):
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        if archive.is_sqlite(source):
+        if source in databases:
             copy_sqlite(source, target)
+            copy_facts(source, target)
+        elif kept.is_sqlite(source):
+            # Not the site's, as far as its settings know: whatever it is, it is kept.
+            try:
+                copy_sqlite(source, target)
+                copy_facts(source, target)
+            except (sqlite3.Error, ValueError):
+                copy_file(source, target)
         else:
-            shutil.copyfile(source, target)
-        shutil.copystat(source, target)
+            copy_file(source, target)
 
 
 def take_media(snapshot: Path) -> None:
     """Give each upload a second name, under which it stays when the first one is deleted."""
-    for place in KEPT:
-        for source in files(MEDIA / place):
-            target = snapshot / source.relative_to(MEDIA)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(source, target)
-            except (FileExistsError, FileNotFoundError):
-                continue  # taken the first time; or deleted at this moment
+    for source in files(MEDIA):
+        target = snapshot / source.relative_to(MEDIA)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except (FileExistsError, FileNotFoundError):
+            continue  # taken the first time; or deleted at this moment
+        except OSError:
+            # Above all, somebody else's: proc(5), protected_hardlinks.
+            copy_file(source, target)
+        else:
+            with target.open("rb"):
+                pass  # a link needs no right to read
+
+
+def readable(error: PermissionError) -> str:
+    """Return a sentence that says which file or directory the site may not read, and why."""
+    path = Path(error.filename)
+    for volume in (DATA, MEDIA):
+        if path.is_relative_to(volume / SNAPSHOT):
+            path = volume / path.relative_to(volume / SNAPSHOT)
+    try:
+        status = path.lstat()
+        whose = f" belongs to {status.st_uid}:{status.st_gid} with mode {status.st_mode & 0o777:o},"
+    except OSError:  # it is in a directory that may not be entered
+        path, whose = path.parent, ""
+    return (
+        f"{path}{whose} and the site may not read it:"
+        ' "Files of other owners" in docs/operations.md has the command that gives it to the site.'
+    )
 
 
 def write(output, room: int) -> None:
     """Write an archive; raise ``ValueError`` or ``OSError`` when there is nothing, or no room for it."""
-    if not (DATA / "db.sqlite3").exists():
+    named = kept.databases()
+    databases = {alias: path for alias, path in named.items() if path.exists()}
+    if named and not databases:
         raise ValueError("there is nothing to back up: the site has no database yet.")
     archive.lock()
+    kept.make_id()
     snapshots = {"data": DATA / SNAPSHOT, "media": MEDIA / SNAPSHOT}
     try:
         for snapshot in snapshots.values():
             shutil.rmtree(snapshot, ignore_errors=True)
             snapshot.mkdir(mode=0o700)
-        databases = sum(path.stat().st_size for path in DATA.glob("*.sqlite3*"))
-        if shutil.disk_usage(DATA).free < databases * 1.1:
+        copies = sum(path.stat().st_size for path in files(DATA))
+        if shutil.disk_usage(DATA).free < copies * 1.1:
             raise ValueError(
-                f"the data volume has no room for a copy of the database ({databases >> 10} KB)."
+                f"the data volume has no room for a copy of what is on it ({copies >> 10} KB)."
             )
-        # Twice: what is deleted while the database is copied has its row in the copy.
+        # Twice: what is deleted while the databases are copied has its row in the copy.
         take_media(snapshots["media"])
-        take_data(snapshots["data"])
+        take_data(snapshots["data"], {*databases.values()})
         take_media(snapshots["media"])
         size = sum(path.stat().st_size for each in snapshots.values() for path in files(each))
         if size > room:
             raise ValueError(
                 f"there is no room: it may take {size >> 10} KB, and {room >> 10} KB are free."
             )
-        send(output, snapshots)
+        send(output, snapshots, databases)
+    except PermissionError as error:
+        raise ValueError(readable(error)) from None
     finally:
         for snapshot in snapshots.values():
             shutil.rmtree(snapshot, ignore_errors=True)
 
 
-def send(output, snapshots: dict[str, Path]) -> None:
+def send(output, snapshots: dict[str, Path], databases: dict[str, Path]) -> None:
     """Write an archive with the directories under their names."""
     about = {
         "format": archive.FORMAT,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "site": kept.site_id(),
+        "url": os.environ.get("SITE_URL", ""),
+        "databases": {alias: f"data/{path.relative_to(DATA)}" for alias, path in databases.items()},
+        "uploads": sum(1 for _ in files(snapshots["media"])),
         "migrations": archive.known_migrations()[0],
     }
     sums = []
@@ -114,12 +169,12 @@ def send(output, snapshots: dict[str, Path]) -> None:
             tar.addfile(member, content)
             sums.append(f"{content.hash.hexdigest()}  {name}\n")
 
-        add("backup.json", io.BytesIO(json.dumps(about).encode()))
+        add(archive.ABOUT, io.BytesIO(json.dumps(about).encode()))
         for directory, snapshot in snapshots.items():
             for path in files(snapshot):
                 with path.open("rb") as file:
                     add(f"{directory}/{path.relative_to(snapshot)}", file, os.fstat(file.fileno()))
-        add(SUMS, io.BytesIO("".join(sums).encode()))
+        add(SUMS, io.BytesIO("".join(sums).encode(errors="surrogateescape")))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import kept
 import restore
 import secret_key
 from django.core.exceptions import ImproperlyConfigured
@@ -97,6 +98,7 @@ def main() -> None:
         print("init: finished a restore that was interrupted", flush=True)
     if secret_key.make():
         print("init: made a new secret key", flush=True)
+    kept.make_id()
 
     # From here on with Django: reading the settings checks the environment.
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")

@@ -2,7 +2,7 @@
 Puts a backup in the place of what a site keeps: all of it, or nothing. ``scripts/restore`` calls this.
 
 ``restore.py stage TOKEN [--force]`` reads an archive from stdin and unpacks it beside the data, which stay
-as they are; ``restore.py swap TOKEN``, with the site stopped, then exchanges the two. TOKEN says whose
+as they are; ``restore.py swap TOKEN [--force]``, with the site stopped, then exchanges the two. TOKEN says whose
 restore it is.
 
 A swap is many renames. What makes it one step is a mark: without it the old data count, and nothing of
@@ -10,15 +10,16 @@ them was touched. With it the new ones count, and whatever ends a swap half-way,
 with it before anything else (init.py calls ``finish``).
 """
 
-import json
 import os
 import shutil
 import sqlite3
 import sys
+from pathlib import Path
 
 import archive
-from archive import DATA, MEDIA
+import kept
 from durable import sync
+from kept import DATA, MEDIA
 
 VOLUMES = {"data": DATA, "media": MEDIA}
 READY = DATA / ".restore-ready"  # staged, with the token
@@ -29,14 +30,14 @@ STAGED, INCOMING, REPLACED = ".restore", ".restore-incoming", ".restore-replaced
 
 
 @archive.whole()
-def unpack(stream) -> str:
-    """Unpack an archive beside the data, and check it; return what it is. Raise ``ValueError`` if bad."""
-    about = b""
+def unpack(opened: archive.Archive, here: dict[str, Path]) -> int:
+    """
+    Unpack an archive beside the data, its databases where the site has them; return how many files.
+
+    Raise ``ValueError`` when it is not whole, or does not fit this site.
+    """
     count = 0
-    for member, content in archive.read(stream):
-        if member.name == "backup.json":
-            about = content.read()
-            continue
+    for member, content in opened.files():
         volume, name = member.name.split("/", 1)
         target = VOLUMES[volume] / STAGED / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,20 +48,27 @@ def unpack(stream) -> str:
         os.utime(target, (member.mtime, member.mtime))
         count += 1
     # Only now is it known to be whole.
-    facts = json.loads(about)
-    accept(facts)
-    for path in archive.files(DATA / STAGED):
-        if archive.is_sqlite(path):
-            archive.check_sqlite(path)
-    return f"{count} files, as they were at {facts['made']}"
+    accept(opened.about, here)
+    for alias, name in opened.about["databases"].items():
+        database = DATA / STAGED / name.removeprefix("data/")
+        target = DATA / STAGED / here[alias].relative_to(DATA)
+        archive.check_sqlite(database)
+        if target != database and target.exists():
+            raise ValueError(
+                f'it has another file where this site has its database "{alias}": {here[alias].name}.'
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        database.rename(target)
+    return count
 
 
-def accept(about: dict) -> None:
-    """Raise ``ValueError`` when this release cannot read what another one wrote."""
-    if about.get("format") != archive.FORMAT:
-        raise ValueError(
-            f"its format is {about.get('format')!r}, and this release knows {archive.FORMAT} only."
-        )
+def accept(about: dict, here: dict[str, Path]) -> None:
+    """Raise ``ValueError`` when this site cannot use what another one, or another release, wrote."""
+    for alias in about["databases"]:
+        if alias not in here:
+            raise ValueError(
+                f'it holds a database "{alias}", and DATABASES in the settings of this site names none.'
+            )
     last, known = archive.known_migrations()
     for app, name in about["migrations"].items():
         if app in last and (app, name) not in known:
@@ -70,35 +78,62 @@ def accept(about: dict) -> None:
             )
 
 
+def refuse_data(about: dict) -> None:
+    """Raise ``ValueError`` when the site has data, which would be lost; say first if they are another's."""
+    there = kept.content()
+    if not there:
+        return
+    reason = "there is a site with data already"
+    if about["site"] is None:
+        reason = (
+            "it does not say of which site it is a backup, and there is a site with data already"
+        )
+    elif about["site"] != kept.site_id():
+        reason = f"it is a backup of another site{of(about)}, and there is a site with data already"
+    raise ValueError(f"{reason} ({there}), which would be lost; --force replaces them.")
+
+
+def of(about: dict) -> str:
+    """Return the address of the site that an archive is of, in parentheses."""
+    return f" ({about['url'] or about['site']})"
+
+
 def stage(stream, token: str, force: bool) -> str:
     """Unpack an archive beside the data; return what it is. Nothing is changed yet."""
     archive.lock()
     finish()
-    if (DATA / "db.sqlite3").exists() and not force:
-        raise ValueError(
-            "there is a site with data already, and they would be lost; --force replaces them."
-        )
+    here = kept.databases()
+    opened = archive.Archive(stream)
+    if not force:
+        refuse_data(opened.about)
     READY.unlink(missing_ok=True)
     discard(STAGED, REPLACED)  # of earlier ones that were killed
     try:
         for volume in VOLUMES.values():
             (volume / STAGED).mkdir()
-        for place in archive.KEPT:
-            (MEDIA / STAGED / place).mkdir()
-        said = unpack(stream)
+        count = unpack(opened, here)
     except BaseException:
         discard(STAGED)
         raise
     READY.write_text(token)
     os.sync()  # many files: one wait for all of them, before anything depends on them
-    return said
+    foreign = opened.about["site"] not in (None, kept.site_id()) and kept.content()
+    whose = f", of another site{of(opened.about)}" if foreign else ""
+    return f"{count} files, as they were at {opened.about['made']}{whose}"
 
 
-def swap(token: str) -> None:
-    """Exchange the data for what was staged. Raise ``ValueError`` when that is not there any more."""
+def swap(token: str, force: bool) -> None:
+    """
+    Exchange the data for what was staged.
+
+    Raise ``ValueError`` when that is not there any more, or, unless forced, when there are data by now.
+    """
     archive.lock()
     if not READY.exists() or READY.read_text() != token:
         raise ValueError("another restore came in between.")
+    if not force and (there := kept.content()):
+        raise ValueError(f"something was saved meanwhile ({there}); --force replaces it.")
+    discard(REPLACED)  # a swap would stumble over it
     READY.rename(MARK)
     sync(DATA)
     finish()
@@ -141,9 +176,11 @@ if __name__ == "__main__":
         match sys.argv[1:]:
             case ["stage", token, *rest]:
                 print(stage(sys.stdin.buffer, token, rest == ["--force"]))
-            case ["swap", token]:
-                swap(token)
+            case ["swap", token, *rest]:
+                swap(token, rest == ["--force"])
             case _:
-                sys.exit("usage: restore.py stage TOKEN [--force] | restore.py swap TOKEN")
+                sys.exit(
+                    "usage: restore.py stage TOKEN [--force] | restore.py swap TOKEN [--force]"
+                )
     except (OSError, ValueError, KeyError, sqlite3.Error) as error:
         sys.exit(str(error))

@@ -12,26 +12,12 @@ import fcntl
 import os
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from durable import sync
+from durable import publish
 
 FILE = Path("/srv/data/secret_key")
-
-
-def _publish(path: Path, keys: list[str], put: Callable[[str, Path], None]) -> None:
-    """Write ``keys`` beside ``path`` and ``put`` them there: whole or not at all, and for good."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret_key.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write("\n".join(keys))
-        sync(Path(temporary))
-        put(temporary, path)
-        sync(path.parent)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def make(path: Path = FILE) -> bool:
@@ -39,7 +25,7 @@ def make(path: Path = FILE) -> bool:
     if not path.exists():
         try:
             # A link, unlike a rename, never replaces: of two that begin at once, one is the first.
-            _publish(path, [secrets.token_urlsafe(50)], os.link)
+            publish(path, secrets.token_urlsafe(50), os.link)
             return True
         except FileExistsError:
             pass
@@ -53,7 +39,7 @@ def change(path: Path, new: Callable[[list[str]], list[str]]) -> int:
     fcntl.flock(directory, fcntl.LOCK_EX)  # two at once would lose a key
     try:
         keys = new(path.read_text().split())
-        _publish(path, keys, os.replace)
+        publish(path, "\n".join(keys), os.replace)
     finally:
         os.close(directory)
     return len(keys) - 1

@@ -19,12 +19,14 @@ from pathlib import Path
 sys.path.insert(0, "/uwsgi")
 import archive  # type: ignore[import-not-found]
 import backup  # type: ignore[import-not-found]
+import kept  # type: ignore[import-not-found]
 import restore  # type: ignore[import-not-found]
 
 TOUCHING = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree"}
 NEVER = 10**9
+ID = b"0123456789abcdef"
 ARCHIVE = Path("/tmp/archive")
-ROOTS = (archive.DATA, archive.MEDIA)
+ROOTS = (kept.DATA, kept.MEDIA)
 
 deadly = None  # at which step this process ends
 
@@ -47,16 +49,17 @@ def make(content: str) -> None:
             if entry.name.startswith(".restore"):
                 continue  # what an earlier one has left must do no harm
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    (archive.DATA / "secret_key").write_text(f"the {content} key")
-    database = sqlite3.connect(archive.DATA / "db.sqlite3")
+    (kept.DATA / "secret_key").write_text(f"the {content} key")
+    kept.SITE_ID.write_bytes(ID)
+    database = sqlite3.connect(kept.DATA / "db.sqlite3")
     database.execute("CREATE TABLE content (what)")
     database.execute("INSERT INTO content VALUES (?)", [content])
     database.commit()
     database.close()
     for place in ("public/images", "private", "tmp"):
-        (archive.MEDIA / place).mkdir(parents=True)
-    (archive.MEDIA / "public/images/same.png").write_text(content)
-    (archive.MEDIA / f"private/{content}.txt").write_text(content)
+        (kept.MEDIA / place).mkdir(parents=True)
+    (kept.MEDIA / "public/images/same.png").write_text(content)
+    (kept.MEDIA / f"private/{content}.txt").write_text(content)
 
 
 def state() -> dict[str, bytes]:
@@ -102,11 +105,12 @@ make("new")
 assert not killed(NEVER, write)
 make("between")
 assert not killed(NEVER, stage)
-assert not killed(NEVER, lambda: restore.swap("token"))
+assert not killed(NEVER, lambda: restore.swap("token", True))
 new = state()  # SQLite's copy of a database is not the same to the byte
 assert {path: content[-3:] for path, content in new.items()} == {
     "/srv/data/db.sqlite3": b"new",
     "/srv/data/secret_key": b"key",
+    "/srv/data/site_id": ID[-3:],
     "/srv/media/private/new.txt": b"new",
     "/srv/media/public/images/same.png": b"new",
 }
@@ -124,7 +128,7 @@ swaps = {"old": 0, "new": 0}
 for steps in range(10_000):
     make("old")
     assert not killed(NEVER, stage)
-    if not killed(steps, lambda: restore.swap("token")):
+    if not killed(steps, lambda: restore.swap("token", True)):
         break
     marked = restore.MARK.exists()
     assert marked or state() in (old, new), f"swap, killed at {steps}: a mix without a mark"
