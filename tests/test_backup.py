@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -281,6 +282,186 @@ def test_an_archive_that_is_not_a_whole_backup_changes_nothing(site: Stack, tmp_
     assert said.startswith("scripts/restore: nothing was changed: it is damaged or cut off")
     assert "there is no file" in reason(command(site, "scripts/restore", str(tmp_path / "none")))
     assert site.container("app").attrs["State"]["StartedAt"] == began
+
+
+# A process that keeps the database open and writes to it all the time, as a worker beside the site does. Its last
+# act, if a file asks for it, is to spoil a restore.
+WORKER = """
+import os, signal, sqlite3, sys, time
+def end(*_):
+    if os.path.exists("/srv/data/spoil"):
+        os.unlink("/srv/data/.restore-ready")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+database = sqlite3.connect("/srv/data/db.sqlite3", timeout=20, isolation_level=None)
+database.execute("CREATE TABLE IF NOT EXISTS beat (at)")
+while True:
+    database.execute("INSERT INTO beat VALUES (?)", [time.time()])
+    time.sleep(0.05)
+"""
+BEATS = "import sqlite3; print(*sqlite3.connect('/srv/data/db.sqlite3').execute('SELECT max(at) FROM beat').fetchone())"
+
+
+@pytest.fixture
+def with_worker(site: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """The site with one more service that writes to its database, and one that reads the uploads."""
+    overlay = tmp_path / "worker.yaml"
+    volumes = {"worker": ["data:/srv/data"], "reader": ["media:/srv/media:ro"]}
+    commands = {"worker": ["python3", "-c", WORKER], "reader": ["sleep", "infinity"]}
+    services = {
+        name: {
+            "image": f"{site.project}-app",
+            "pull_policy": "never",
+            "init": True,
+            "command": commands[name],
+            "volumes": volumes[name],
+        }
+        for name in commands
+    }
+    overlay.write_text(json.dumps({"services": services}))
+    stack = Stack(ROOT, site.project, {**site.variables, "COMPOSE_FILE": f"compose.yaml:{overlay}"})
+    try:
+        stack.compose("up", "--detach", "--no-deps", "worker", "reader")
+        yield stack
+    finally:
+        stack.compose("rm", "--force", "--stop", "worker", "reader")
+
+
+def starts(stack: Stack, *services: str) -> list[str]:
+    """Return when the containers of services were last started."""
+    return [stack.container(name).attrs["State"]["StartedAt"] for name in services]
+
+
+def test_whatever_uses_the_data_is_stopped_for_a_restore(
+    with_worker: Stack, site: Stack, tmp_path: Path
+) -> None:
+    """Also what only Compose knows that was started, such as with another COMPOSE_FILE."""
+    site.wait("the worker works", lambda: site.run("app", "python3", "-c", BEATS), 20)
+    file = backup(site, tmp_path)
+    before = starts(with_worker, "nginx", "reader", "worker", "app")
+    process = command(site, "scripts/restore", "--force", str(file))
+    assert process.returncode == 0, process.stderr
+    after = starts(with_worker, "nginx", "reader", "worker", "app")
+    assert (after[:2], after[2] > before[2], after[3] > before[3]) == (before[:2], True, True)
+    now = time.time()
+    site.wait(
+        "the worker writes to the database that the site has",
+        lambda: float(site.run("app", "python3", "-c", BEATS)) > now,
+        20,
+    )
+
+
+def test_a_restore_that_is_interrupted_or_fails_starts_again_what_it_stopped(
+    with_worker: Stack, tmp_path: Path
+) -> None:
+    file = backup(with_worker, tmp_path)
+    with_worker.run("app", "touch", "/srv/data/since")
+    environment = {
+        **os.environ,
+        **with_worker.variables,
+        "COMPOSE_PROJECT_NAME": with_worker.project,
+    }
+
+    def interrupted(after: str) -> tuple[int, str]:
+        """Press Ctrl-C once the script has said something; return its status and what it said."""
+        script = subprocess.Popen(
+            ["scripts/restore", "--force", file],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert script.stderr
+        said = b""
+        while after.encode() not in said and (more := os.read(script.stderr.fileno(), 1000)):
+            said += more
+        os.killpg(script.pid, signal.SIGINT)
+        said += script.stderr.read()
+        return script.wait(), said.decode()
+
+    def all_run() -> bool:
+        names = ("app", "worker", "nginx", "reader")
+        return all(with_worker.container(name).status == "running" for name in names)
+
+    status, said = interrupted("Stopping what uses the data")
+    assert (status, said.splitlines()[-1]) == (
+        1,
+        "scripts/restore: nothing was changed, since it was interrupted.",
+    )
+    assert all_run()
+    assert requests.get(with_worker.url, timeout=5).ok
+    with_worker.run("app", "ls", "/srv/data/since")
+
+    # What was staged is gone when the site has stopped.
+    with_worker.run("app", "touch", "/srv/data/spoil")
+    before = starts(with_worker, "worker", "app")
+    said = reason(command(with_worker, "scripts/restore", "--force", str(file)))
+    assert said.endswith("the data could not be exchanged: another restore came in between.")
+    assert all_run()
+    assert all(
+        after > old for after, old in zip(starts(with_worker, "worker", "app"), before, strict=True)
+    )
+    with_worker.run("app", "rm", "/srv/data/spoil")
+
+    # Once the exchange has begun, it is carried to its end.
+    status, said = interrupted("Exchanging the data")
+    assert (status, said.splitlines()[-1][:9]) == (0, "Restored:")
+    assert all_run()
+    left = ("find", "/srv/data", "/srv/media", "-name", "since", "-o", "-name", ".restore*")
+    assert with_worker.run("app", *left) == ""
+
+
+def test_files_of_other_owners_are_backed_up_and_replaced(site: Stack, tmp_path: Path) -> None:
+    """As "docker compose cp" makes them: hard links to them are refused (protected_hardlinks)."""
+    assert Path("/proc/sys/fs/protected_hardlinks").read_text() == "1\n"
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "inside.jpg").write_bytes(b"a photo")
+    for name, to in (("photos", "album"), ("photos/inside.jpg", "photo.jpg")):
+        site.compose("cp", str(tmp_path / name), f"app:/srv/media/public/{to}")
+    site.compose("cp", str(photos), "app:/srv/media/photos")
+    owners = site.run(
+        "app", "bash", "-c", "stat -c %u /srv/media/public/*/inside.jpg /srv/media/public/photo.jpg"
+    )
+    assert owners.split() == ["0", "0"]
+
+    # What the site may not read is named: a file, and a folder.
+    command_in_docs = re.search(
+        r"^docker compose run .* chown .*$", (ROOT / "docs" / "operations.md").read_text(), re.M
+    )
+    assert command_in_docs
+    made = site.container("app")
+    for source, path, mode in (
+        (photos / "inside.jpg", "public/secret.jpg", "0600"),
+        (photos, "secrets", "0700"),
+    ):
+        site.compose("cp", str(source), f"app:/srv/media/{path}")
+        chmod = ["chmod", mode, f"/srv/media/{path}"]
+        assert made.exec_run(chmod, user="0:0", privileged=True).exit_code == 0
+        said = reason(command(site, "scripts/backup", "--to", str(tmp_path / "to")))
+        assert said == (
+            f"scripts/backup: nothing was backed up: /srv/media/{path} belongs to 0:0 with mode {mode[1:]}, and the"
+            ' site may not read it: "Files of other owners" in docs/operations.md has the command that gives it to'
+            " the site."
+        )
+        assert list((tmp_path / "to").iterdir()) == []
+        assert command(site, *command_in_docs[0].split()).returncode == 0
+
+    backup(site, tmp_path)
+    for name, to in (("photos", "public/album"), ("photos/inside.jpg", "public/photo.jpg")):
+        site.compose("cp", str(tmp_path / name), f"app:/srv/media/{to}")
+    file = backup(site, tmp_path)
+    with tarfile.open(file) as archive:
+        for name in ("public/album/photos/inside.jpg", "public/photo.jpg", "photos/inside.jpg"):
+            content = archive.extractfile(f"media/{name}")
+            assert content
+            assert content.read() == b"a photo"
+    for _ in range(2):  # nothing of the first one is in the way of the second
+        process = command(site, "scripts/restore", "--force", str(file))
+        assert process.returncode == 0, process.stderr
+        site.compose("cp", str(photos), "app:/srv/media/photos")
+    assert site.run("app", "cat", "/srv/media/public/photo.jpg") == "a photo"
+    assert site.run("app", "find", "/srv/media", "-name", ".*") == ""
 
 
 def test_a_file_that_is_deleted_while_it_is_backed_up_is_in_it(images: str) -> None:
