@@ -23,7 +23,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
 from whichhop.finding import HOPS
-from whichhop.stack import PROJECT_LABEL, Stack, StackError
+from whichhop.stack import LOG_LINES, PROJECT_LABEL, SERVICE_LABEL, Stack, StackError
 
 from tests.support import doctor
 from tests.support.people import create_user, log_in
@@ -96,6 +96,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for image in engine.api.images(filters={"label": PROJECT_LABEL}):
         if f"{image['Labels'][PROJECT_LABEL]}-".startswith(prefix):
             engine.images.remove(image["Id"], force=True)
+
+
+# A file's tests share stacks, so that scripts/test gives each file to one worker. What takes longest is
+# begun first, or one worker would be left alone with it in the end.
+LONGEST = ("foreign_unix", "deploy", "doctor", "foreign_tcp", "readme", "scripts", "crash", "emperor")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first; the others stay as they are."""
+    first = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path.name, len(first)))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -322,8 +333,13 @@ def assert_no_trouble(item: pytest.Item) -> None:
     """Fail when a log has a line that means trouble and the test did not expect it."""
     expected = [re.compile(mark.args[0]) for mark in item.iter_markers("expect_log")]
     for stack, since in item.stash[STACKS]:
-        for service in SERVICES:
-            for line in stack.logs(service, since).splitlines():
+        # One question for all containers: this is asked after each test.
+        label = f"{PROJECT_LABEL}={stack.project}"
+        for container in stack.engine.api.containers(all=True, filters={"label": label}):
+            if (service := container["Labels"][SERVICE_LABEL]) not in SERVICES:
+                continue
+            log = stack.engine.api.logs(container["Id"], since=since, tail=LOG_LINES)
+            for line in log.decode(errors="replace").splitlines():
                 if TROUBLE.search(line) and not any(pattern.search(line) for pattern in expected):
                     pytest.fail(f"unexpected line in the log of {service}:\n{line}")
 
