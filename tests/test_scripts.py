@@ -1,4 +1,4 @@
-"""The scripts a person types: each does what it says, or says in one sentence why it cannot."""
+"""The scripts a person types: each does what it says, or says in one sentence why it cannot. (--help: tests/unit.)"""
 
 import os
 import re
@@ -18,11 +18,6 @@ from whichhop.stack import Stack
 from tests.conftest import ROOT, discard
 from tests.support.terminal import Terminal, refusal
 
-SCRIPTS = sorted(
-    path.name
-    for path in (ROOT / "scripts").iterdir()
-    if path.is_file() and os.access(path, os.X_OK)
-)
 SOCKET = Path("/run/docker.sock")
 NO_ENGINE = "unix:///nonexistent.sock"
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "--chdir=/mnt")
@@ -74,37 +69,6 @@ def stopped_engine(tmp_path: Path) -> dict[str, Path]:
     (tmp_path / "docker.sock").chmod(0o666)
     # The log of the real engine is not a test's to write.
     return {str(SOCKET): tmp_path / "docker.sock", "/var/log": tmp_path / "log"}
-
-
-# -- all of them
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help(terminal: Terminal, script: str) -> None:
-    """From any folder, and it does nothing else (in particular, it does not stop the stack)."""
-    terminal.environment["DOCKER_HOST"] = NO_ENGINE
-    # scripts/doctor is Python: it gets the virtual environment that is there, and cannot make one.
-    (terminal.directory / ".venv").symlink_to(ROOT / ".venv")
-    terminal.fake("python3", "exit 1")
-    scripts = terminal.directory / "scripts"
-    for command, folder in (
-        (f"scripts/{script}", terminal.directory),
-        (f"./{script}", scripts),
-        (scripts / script, Path("/")),
-    ):
-        process = terminal.run(command, "--help", cwd=folder)
-        assert (process.returncode, process.stderr) == (0, "")
-        assert f"usage: scripts/{script}" in process.stdout
-        assert not process.stdout.startswith(("#", "\n"))
-        assert "source " not in process.stdout
-
-
-@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"test", "doctor"}))
-def test_unknown_option(terminal: Terminal, script: str) -> None:
-    """(scripts/test hands all it gets to pytest, scripts/doctor to argparse.)"""
-    process = terminal.run(f"scripts/{script}", "--bogus", DOCKER_HOST=NO_ENGINE)
-    sentence = f"I do not know the option '--bogus'; see scripts/{script} --help."
-    assert refusal(process) == sentence
 
 
 # -- up and down
