@@ -100,7 +100,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 # A file's tests share stacks, so that scripts/test gives each file to one worker. What takes longest is
 # begun first, or one worker would be left alone with it in the end.
-LONGEST = ("foreign_unix", "deploy", "doctor", "foreign_tcp", "readme", "scripts", "crash", "emperor")
+LONGEST = (
+    "foreign_unix",
+    "deploy",
+    "doctor",
+    "foreign_tcp",
+    "readme",
+    "scripts",
+    "crash",
+    "emperor",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
