@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 import docker.errors
 from whichhop.diagnosis import diagnose
-from whichhop.discovery import sites
 from whichhop.finding import HOPS, Verdict
-from whichhop.stack import Stack, StackError
+from whichhop.target.discovery import sites
+from whichhop.target.stack import Stack, StackError
 
 from ladder import page, rungs
 from ladder.rungs import Answer, NotAnswered, Rung

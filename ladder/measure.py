@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event
 
-from whichhop.stack import Stack, StackError, run_once
+from whichhop.target.stack import Stack, StackError, run_once
 
 from ladder import rungs, sockets
 from ladder.table import table

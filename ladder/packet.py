@@ -7,7 +7,7 @@ https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
-from whichhop.stack import Stack
+from whichhop.target.stack import Stack
 
 from ladder import rungs
 from ladder.rungs import Rung

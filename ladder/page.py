@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from whichhop.stack import Stack
+from whichhop.target.stack import Stack
 
 from ladder import ini, measure, packet, rungs, signals, trap
 from ladder.rungs import Answer, Rung

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
-from whichhop.stack import Stack, StackError
+from whichhop.target.stack import Stack, StackError
 
 SECONDS = 60  # for a first answer: uWSGI loads the site before it gives any
 SOON = 5  # seconds, once uWSGI has loaded the site

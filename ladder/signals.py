@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from docker.models.containers import Container
-from whichhop.stack import Stack, StackError, run_once
+from whichhop.target.stack import Stack, StackError, run_once
 
 from ladder import machine, rungs
 from ladder.rungs import Rung

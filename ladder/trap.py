@@ -1,8 +1,8 @@
 """Why nginx may not connect: the permission trap of the Unix socket, set on rung 6, and named."""
 
 from whichhop.diagnosis import diagnose
-from whichhop.discovery import sites
-from whichhop.stack import Stack, StackError
+from whichhop.target.discovery import sites
+from whichhop.target.stack import Stack, StackError
 
 from ladder import rungs
 from ladder.rungs import Rung

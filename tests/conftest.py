@@ -23,10 +23,12 @@ import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
 from whichhop.finding import HOPS
-from whichhop.stack import LOG_LINES, PROJECT_LABEL, SERVICE_LABEL, Stack, StackError
+
+from whichhop.target.stack import LOG_LINES, SERVICE_LABEL
 
 from tests.support import doctor
 from tests.support.people import create_user, log_in
+from tests.support.stack import PROJECT_LABEL, Stack, StackError
 from tests.support.whole import Whole
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,10 +11,10 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from whichhop.finding import Finding, Verdict
-from whichhop.stack import Stack
 
 from tests.conftest import discard, watched
 from tests.support.doctor import assert_healthy, first_broken, walk
+from tests.support.stack import Stack
 from tests.support.tls_client import Visitors, ask, names, shown, trusting, wait_for_another
 
 FILES = "compose.yaml:compose/tls.yaml:compose/acme.yaml:tests/acme/compose.yaml"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, started
 from tests.support.raw import exchange
+from tests.support.stack import Stack
 
 TIMEOUT = 2
 PART = b"part\n" * 1000

@@ -1,10 +1,10 @@
 """scripts/audit: the cheap part of it on each change. (What its results are worth: tests/unit.)"""
 
 import pytest
-from whichhop.stack import Stack
 
 from dev.audit import tools
 from dev.audit.result import CouldNotRun, unanswered
+from tests.support.stack import Stack
 
 
 def test_gixy_finds_nothing_without_an_answer(stack: Stack) -> None:

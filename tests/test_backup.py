@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from whichhop.stack import Stack, run_once
 
 from tests.conftest import ROOT, started
 from tests.support.people import command, create_user, is_logged_in, log_in, png, upload
+from tests.support.stack import Stack, run_once
 from tests.support.whole import Whole
 from tests.support.writers import Tally, check, writing
 from tests.test_settings import DEFAULTS

@@ -10,9 +10,9 @@ import pytest
 import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 from playwright.sync_api import Error as PlaywrightError
-from whichhop.stack import Stack
 
 from tests.support.people import PASSWORD, create_user, png, upload
+from tests.support.stack import Stack
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import started
 from tests.support.configurations import change
 from tests.support.people import create_user, log_in
 from tests.support.raw import exchange
+from tests.support.stack import Stack
 from tests.support.workers import workers
 
 # What its pages can be asked for: cache_urls.py. (Without the cache: test_settings.py; with HTTPS:

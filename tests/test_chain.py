@@ -4,7 +4,8 @@ import uuid
 from datetime import datetime
 
 import requests
-from whichhop.stack import Stack
+
+from tests.support.stack import Stack
 
 
 def test_one_id_in_the_answer_and_in_every_log(stack: Stack) -> None:

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from whichhop import report
 from whichhop.finding import HOPS, ok
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT
+from tests.support.stack import Stack
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 SOCKET = "/run/uwsgi/mysite.sock"
@@ -191,5 +191,5 @@ def test_what_cannot_be_looked_at_is_not_passed(
     assert outcome.outputs == {"status": "unknown", "cause": ""}
     assert "### The doctor: the stack could not be looked at" in outcome.summary
     assert "::error title=the stack could not be looked at::" in outcome.log
-    assert "scripts/doctor: " in said(outcome.log)
+    assert "whichhop: " in said(outcome.log)
     assert not list(workspace.glob("gone*"))

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.configurations import change, wait_for_verdict
 from tests.support.load import Load
+from tests.support.stack import Stack
 
 
 def configure(stack: Stack, *options: str) -> subprocess.CompletedProcess[str]:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from whichhop.stack import Stack, StackError
 
 from tests.conftest import ROOT
 from tests.support.engine import PrivateEngine, StackElsewhere
 from tests.support.load import Load
 from tests.support.people import create_user, log_in
+from tests.support.stack import Stack, StackError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an engine to kill needs root")
 

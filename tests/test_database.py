@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import requests
-from whichhop.stack import Stack
 
 from tests.support.people import create_user, log_in, png, upload
+from tests.support.stack import Stack
 from tests.support.writers import Tally, check, writing
 
 PDF = ("report.pdf", b"%PDF-1.4 private", "application/pdf")

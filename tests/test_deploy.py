@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, copy_project, discard, image_names
 from tests.support.releases import add_app, name_release
+from tests.support.stack import Stack
 from tests.support.terminal import Terminal, refusal
 from tests.support.visitors import Load
 from tests.support.whole import Whole

@@ -2,9 +2,9 @@
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.people import PASSWORD, arrived, create_user, submit
+from tests.support.stack import Stack
 
 
 def test_it_sees_the_request_as_the_client_sent_it(stack: Stack) -> None:

@@ -14,12 +14,12 @@ import requests
 from whichhop.__main__ import causes_table
 from whichhop.causes import CAUSES
 from whichhop.finding import Verdict
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, discard, started
 from tests.support import configurations
 from tests.support.doctor import assert_healthy, first_broken, wait_for, wait_until_healthy, walk
 from tests.support.people import create_user, log_in, png, upload
+from tests.support.stack import Stack
 from tests.support.workers import WORKERS
 
 # The socket of the app, a style sheet that every Django has, and a picture.

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import pytest
 from whichhop.finding import HOPS
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT
+from tests.support.stack import Stack
 
 SOCKET = "/run/uwsgi/mysite.sock"
 COMMAND = [sys.executable, "-m", "whichhop"]
@@ -137,4 +137,4 @@ def test_a_site_from_outside(stack: Stack) -> None:
     process = doctor(stack, "--url", stack.url)
     assert process.returncode == 0, process.stdout + process.stderr
     assert "Works: port, tls, nginx, static, media, django" in process.stdout
-    assert "scripts/doctor on that machine does" in process.stdout
+    assert "whichhop on that machine does" in process.stdout

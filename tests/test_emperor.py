@@ -13,15 +13,15 @@ import pytest
 import requests
 from whichhop.causes import CAUSES
 from whichhop.diagnosis import diagnose
-from whichhop.discovery import sites
 from whichhop.finding import Finding, Verdict
-from whichhop.processes import Process
-from whichhop.stack import Stack, StackError
+from whichhop.target.discovery import sites
+from whichhop.target.processes import Process
 
 from tests.conftest import copy_project, started, watched
 from tests.support.doctor import assert_healthy, walk
 from tests.support.load import Load
 from tests.support.people import create_user, log_in
+from tests.support.stack import Stack, StackError
 from tests.support.terminal import Terminal, refusal
 
 MYSITE, HELLO = "10001:10100", "10003:10103"

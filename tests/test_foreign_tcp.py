@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 from docker.models.containers import Container
-from whichhop.discovery import sites
+from whichhop.target.discovery import sites
 
 from tests.foreign.examination import assert_healthy, examine, findings, named, parameters, running
 from tests.foreign.stranger import BLOG, SHOP, Fault, Stranger, crowd, login

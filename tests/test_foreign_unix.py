@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from whichhop.discovery import sites
 from whichhop.finding import HOPS, Verdict
-from whichhop.stack import StackError
+from whichhop.target.discovery import sites
 
 from tests.foreign.examination import (
     advice,
@@ -29,6 +28,7 @@ from tests.foreign.examination import (
 )
 from tests.foreign.stranger import SHOP, Fault, Stranger, crowd, login, upload, upload_and_look
 from tests.support.doctor import first_broken, listing
+from tests.support.stack import StackError
 
 CONF = "nginx/shop.conf"
 INI = "uwsgi.ini"

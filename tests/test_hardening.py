@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from whichhop.stack import Stack
+
+from tests.support.stack import Stack
 
 SERVICES = ["init", "app", "nginx-config", "nginx"]
 USERS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from whichhop.stack import Output, Stack, run_once
+from tests.support.stack import Output, Stack, run_once
 
 from tests.conftest import ROOT, started
 from tests.support.people import command, create_user, is_logged_in

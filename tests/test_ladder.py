@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from whichhop.stack import PROJECT_LABEL, Stack
 
 from ladder import ini, measure, packet, page, rungs, signals, trap
 from tests.conftest import ROOT, image_names
+from tests.support.stack import PROJECT_LABEL, Stack
 
 NUMBERS = range(1, 9)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.memory import memory
 from tests.support.people import create_user, log_in, png
 from tests.support.raw import connect, exchange
+from tests.support.stack import Stack
 
 LIMIT = 75 * 2**20  # bytes of a request body, the tutorial's 75 MB
 

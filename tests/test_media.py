@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.memory import memory
 from tests.support.people import create_user, log_in, png, upload
+from tests.support.stack import Stack
 
 PDF = ("report.pdf", b"%PDF-1.4 private", "application/pdf")
 

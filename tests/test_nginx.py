@@ -5,9 +5,9 @@ import time
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.raw import exchange
+from tests.support.stack import Stack
 
 
 def test_its_configuration_is_valid(stack: Stack) -> None:

@@ -21,14 +21,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
-from whichhop import client, outside, report
-from whichhop.client import Address, Client
+from whichhop import blackbox, report
+from whichhop.blackbox.causes import OUTSIDE
+from whichhop.blackbox.view import View
 from whichhop.finding import Finding, Verdict
-from whichhop.outside.causes import OUTSIDE
-from whichhop.outside.view import View
-from whichhop.stack import PROJECT_LABEL, Stack
+from whichhop.target import client
+from whichhop.target.client import Address, Client
 
 from tests.conftest import ROOT
+from tests.support.stack import PROJECT_LABEL, Stack
 
 Routes = Mapping[int, Sequence[Address]]
 
@@ -212,7 +213,7 @@ def wait_for_shops(routes: Routes) -> None:
 def look(url: str, routes: Routes | None = None) -> list[Finding]:
     """Walk, and see to it that no site is asked too much."""
     view = View(Client(url, routes))
-    findings = list(outside.walk(view))
+    findings = list(blackbox.walk(view))
     print(url, view.client.requests, *findings, sep="\n")  # for the report of a failed test
     assert view.client.requests <= 20
     return findings
@@ -232,7 +233,7 @@ def named(findings: list[Finding]) -> dict[str, Finding]:
 def test_our_own_stack_is_healthy_and_asked_little(stack: Stack) -> None:
     findings = look(stack.url)
     assert [(f.hop, f.verdict, f.cause) for f in findings] == [
-        (hop, Verdict.OK, "") for hop in outside.HOPS
+        (hop, Verdict.OK, "") for hop in blackbox.HOPS
     ], shown(findings)
     assert report.exit_status(findings) == 0
     assert "the login form can be sent" in findings[-1].summary
@@ -243,18 +244,18 @@ def test_our_own_stack_is_healthy_and_asked_little(stack: Stack) -> None:
 )
 def test_a_good_site_with_tls(zoo: Routes, url: str) -> None:
     started = time.monotonic()
-    findings = list(outside.check(url, routes=zoo))
+    findings = list(blackbox.check(url, routes=zoo))
     assert [(f.hop, f.verdict, f.cause) for f in findings] == [
-        (hop, Verdict.OK, "") for hop in outside.HOPS
+        (hop, Verdict.OK, "") for hop in blackbox.HOPS
     ], shown(findings)
     assert time.monotonic() - started < 5
 
 
 def test_one_hop_alone(zoo: Routes) -> None:
-    findings = list(outside.check("https://good.localhost", ["tls", "django"], zoo))
+    findings = list(blackbox.check("https://good.localhost", ["tls", "django"], zoo))
     assert [finding.hop for finding in findings] == ["tls", "django"]
     view = View(Client("http://plain.localhost", zoo))
-    assert [finding.hop for finding in outside.walk(view, ["port"])] == ["port"]
+    assert [finding.hop for finding in blackbox.walk(view, ["port"])] == ["port"]
     assert view.client.requests == 1
 
 
@@ -270,7 +271,7 @@ def test_one_hop_alone(zoo: Routes) -> None:
 )
 def test_what_is_not_an_address(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        outside.check(url)
+        blackbox.check(url)
 
 
 # -- sites that do not. Each fault is a server block of nginx.conf, or a shop.
@@ -361,7 +362,7 @@ def test_what_is_wrong_with_a_site_is_named(zoo: Routes, url: str) -> None:
         assert (finding.verdict is Verdict.OK) == (finding.cause in ADVICE)
         assert finding.fix
         assert "{" not in finding.summary
-    assert list(dict.fromkeys(finding.hop for finding in findings)) == list(outside.HOPS)
+    assert list(dict.fromkeys(finding.hop for finding in findings)) == list(blackbox.HOPS)
 
 
 # -- what no nginx does
@@ -463,7 +464,7 @@ def test_a_strange_server_ends_nothing_but_itself(
         assert time.monotonic() - started < 3.5
     causes = [finding.cause for finding in findings if finding.verdict is Verdict.BROKEN]
     assert causes[:1] == ([cause] if cause else []), shown(findings)
-    assert {finding.hop for finding in findings} == set(outside.HOPS)
+    assert {finding.hop for finding in findings} == set(blackbox.HOPS)
 
 
 @pytest.mark.parametrize("talk", [silent, lambda connection: connection.close()])
@@ -536,8 +537,8 @@ def test_a_public_name_that_our_stack_does_not_serve(stack: Stack) -> None:
 def test_every_cause_has_a_test_and_stands_for_a_hop_of_the_walk() -> None:
     source = Path(__file__).read_text()
     assert [cause for cause in OUTSIDE if f'"{cause}"' not in source] == []
-    assert {cause.hop for cause in OUTSIDE.values()} == set(outside.HOPS)
-    assert set(outside.FATAL) <= set(OUTSIDE)
+    assert {cause.hop for cause in OUTSIDE.values()} == set(blackbox.HOPS)
+    assert set(blackbox.FATAL) <= set(OUTSIDE)
 
 
 # -- the command

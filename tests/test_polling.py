@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from whichhop.stack import Stack
 
 from tests.support.polling import poll
+from tests.support.stack import Stack
 
 
 def test_nobody_waits_for_the_dead(stack: Stack) -> None:

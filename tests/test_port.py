@@ -1,7 +1,8 @@
 """Hop `port`: the site is published where it was asked to be, and nowhere else."""
 
 import requests
-from whichhop.stack import Stack
+
+from tests.support.stack import Stack
 
 
 def test_the_page_is_there(stack: Stack) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from whichhop.stack import Stack
 
 from tests.conftest import started
 from tests.support.power_cuts import Figures, disk_for, run, table
+from tests.support.stack import Stack
 from tests.support.whole import Whole
 
 

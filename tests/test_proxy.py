@@ -10,10 +10,10 @@ import pytest
 import requests
 import trustme
 from requests.adapters import HTTPAdapter
-from whichhop.stack import PROJECT_LABEL, Stack
 
 from tests.conftest import started
 from tests.support.people import PASSWORD, arrived, create_user
+from tests.support.stack import PROJECT_LABEL, Stack
 
 VISITOR = "203.0.113.7"
 

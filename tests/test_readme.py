@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, discard
 from tests.support.doctor import assert_healthy
 from tests.support.people import PASSWORD, log_in
+from tests.support.stack import Stack
 
 # What the reader sees after each command, in the order in which a reader gets to it.
 EXPECTED = {

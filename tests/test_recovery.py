@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
+from tests.support.stack import Stack
 from tests.support.workers import WORKERS
 
 UNAVAILABLE = r'connect\(\) to unix:/run/uwsgi/mysite\.sock failed|"status":503|no live upstreams'

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pexpect
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, copy_project, discard
 from tests.support.releases import add_app, name_release
+from tests.support.stack import Stack
 from tests.support.terminal import Terminal, refusal
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, started
 from tests.support import doctor
 from tests.support.load import Load
 from tests.support.people import create_user, log_in
 from tests.support.rush import Rush, table
+from tests.support.stack import Stack
 from tests.support.whole import Whole
 from tests.support.workers import workers
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, discard
+from tests.support.stack import Stack
 from tests.support.terminal import Terminal, refusal
 
 SOCKET = Path("/run/docker.sock")

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, started
 from tests.support.people import command, create_user, is_logged_in, log_in
+from tests.support.stack import Stack
 
 KEY = "/srv/data/secret_key"
 SERVICES = ("init", "app", "nginx")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import requests
-from whichhop.stack import Output, Stack, run_once
 
 from tests.conftest import ROOT, discard, started
 from tests.support.people import PASSWORD, create_user
+from tests.support.stack import Output, Stack, run_once
 from tests.support.workers import workers
 
 COMPOSE_ONLY = {"BUILD_CA", "COMPOSE_FILE"}  # read by Compose; no container gets them

@@ -5,10 +5,10 @@ import time
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.people import arrived
 from tests.support.raw import exchange
+from tests.support.stack import Stack
 
 HOST = b"Host: localhost\r\n"
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -1,7 +1,8 @@
 """Hop `socket`: nginx, with its own identity, may connect; others may not, and nginx may only that."""
 
 import pytest
-from whichhop.stack import Stack
+
+from tests.support.stack import Stack
 
 SOCKET = "/run/uwsgi/mysite.sock"
 APP, NGINX, STRANGER = "10001:10100", "10002:10100", "10003:10003"

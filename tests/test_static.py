@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.people import png
 from tests.support.raw import exchange
+from tests.support.stack import Stack
 
 TYPES = {
     "css": "text/css; charset=utf-8",

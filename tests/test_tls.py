@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from playwright.sync_api import Browser, Error, Page, expect
 from whichhop.finding import Verdict
-from whichhop.stack import PROJECT_LABEL, Output, Stack
 
 from dev.audit.result import unanswered
 from dev.audit.tools import gixy
@@ -28,6 +27,7 @@ from tests.conftest import started, watched
 from tests.support.doctor import assert_healthy, first_broken, walk
 from tests.support.people import PASSWORD, create_user
 from tests.support.raw import http2
+from tests.support.stack import PROJECT_LABEL, Output, Stack
 from tests.support.tls_client import (
     HOSTS,
     Visitors,

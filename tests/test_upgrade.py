@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import ROOT, discard
 from tests.support.people import PASSWORD, command, is_logged_in, png, submit, upload
+from tests.support.stack import Stack
 
 VOLUMES = ROOT / "tests" / "volumes" / "5e63d6c.tar.gz"
 SESSION = "9xlie2o1cmv5iko8v7v41gfdorf8zpmt"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.support.people import png
 from tests.support.raw import connect
+from tests.support.stack import Stack
 
 BOUNDARY = "----a-form"
 SIZE = 6_000_000  # over 16 KB nginx keeps a body in a file; over 2.5 MB Django does, too

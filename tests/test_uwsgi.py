@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import requests
-from whichhop.stack import Stack, StackError
 
 from tests.support.polling import poll
+from tests.support.stack import Stack, StackError
 
 SOCKET = "/run/uwsgi/mysite.sock"
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-from whichhop.stack import Stack
 
 from tests.conftest import started
 from tests.support.raw import exchange
+from tests.support.stack import Stack
 
 FILES = "compose.yaml:tests/views/compose.yaml"
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 import docker.errors
-from whichhop.stack import StackError
+from whichhop.target.stack import StackError
 
 from dev.audit.result import CouldNotRun, Result, as_markdown, unanswered
 from dev.audit.stand import ROOT, VARIANTS, stand

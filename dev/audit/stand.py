@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from whichhop.stack import PROJECT_LABEL, Stack, StackError
+from whichhop.target.stack import PROJECT_LABEL, Stack, StackError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

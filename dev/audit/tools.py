@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from whichhop.stack import Stack
+from whichhop.target.stack import Stack
 
 from dev.audit.result import CouldNotRun, Result
 from dev.audit.stand import ADMIN
@@ -84,7 +84,7 @@ def _ask_gixy(dump: str) -> Any:
 def deploy(stack: Stack) -> Result:
     """Django's own check of the settings; a warning fails, too."""
     said = stack.exec("app", "python3", "manage.py", "check", "--deploy", "--fail-level", "WARNING")
-    version = stack.manage("version").strip()
+    version = stack.run("app", "python3", "manage.py", "version").strip()
     findings = {}
     if said.code or "no issues" not in said.out + said.err:
         for identifier, text in re.findall(r"\((\w+\.\w\d+)\) (.*)", said.err) or [

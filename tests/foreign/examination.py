@@ -13,12 +13,12 @@ import pytest
 from whichhop import report
 from whichhop.causes import CAUSES
 from whichhop.diagnosis import diagnose
-from whichhop.discovery import sites
 from whichhop.finding import HOPS, Finding, Verdict
-from whichhop.stack import PROJECT_LABEL
+from whichhop.target.discovery import sites
 
 from tests.foreign.stranger import HERE, SHOP, Fault, Stranger
 from tests.support.doctor import first_broken, listing
+from tests.support.stack import PROJECT_LABEL
 
 Record = Callable[[str, object], None]
 

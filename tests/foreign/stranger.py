@@ -17,9 +17,9 @@ from typing import Any
 
 import docker.errors
 import requests
-from whichhop.stack import PROJECT_LABEL, Stack, StackError
 
 from tests.support.polling import poll
+from tests.support.stack import PROJECT_LABEL, Stack, StackError
 
 HERE = Path(__file__).resolve().parent
 SHOP = "shop.example.org"

@@ -1,6 +1,6 @@
 """The configurations of nginx on their volume, past the job that writes them (nginx/configure.sh)."""
 
-from whichhop.stack import Stack
+from tests.support.stack import Stack
 
 
 def change(stack: Stack, command: str) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from whichhop import report
 from whichhop.diagnosis import diagnose
-from whichhop.discovery import sites
 from whichhop.finding import Finding, Verdict
-from whichhop.stack import Stack, StackError
+from whichhop.target.discovery import sites
+
+from tests.support.stack import Stack, StackError
 
 # When the test began (seconds since the epoch; conftest.py sets it): a stack that tests share has the
 # failures of earlier ones in its logs.

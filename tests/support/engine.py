@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import docker
-from whichhop.stack import Stack
 
 from tests.support.polling import poll
+from tests.support.stack import Stack
 
 
 def _run(*command: str | Path) -> str:

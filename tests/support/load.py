@@ -8,11 +8,11 @@ from functools import partial
 from typing import NamedTuple
 
 import requests
-from whichhop.stack import Stack
 
 from tests.support.crowd import Crowd
 from tests.support.people import png, submit
 from tests.support.polling import poll
+from tests.support.stack import Stack
 
 
 class Sent(NamedTuple):

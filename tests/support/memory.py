@@ -1,6 +1,6 @@
 """What the processes of a service take."""
 
-from whichhop.stack import Stack
+from tests.support.stack import Stack
 
 
 def memory(stack: Stack, service: str) -> int:

@@ -8,7 +8,8 @@ import zlib
 from typing import IO
 
 import requests
-from whichhop.stack import Stack
+
+from tests.support.stack import Stack
 
 PASSWORD = "correct horse battery staple"
 

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import docker.errors
 from docker.models.containers import Container
-from whichhop.stack import StackError
+
+from tests.support.stack import StackError
 
 T = TypeVar("T")
 

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import requests
-from whichhop.stack import Stack, StackError
 
 from tests.support.people import create_user, log_in
 from tests.support.polling import poll
+from tests.support.stack import Stack, StackError
 from tests.support.writers import Tally, check, writing
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, fs/ext4/ext4.h

@@ -7,7 +7,7 @@ import struct
 from http.client import HTTPResponse
 from typing import cast
 
-from whichhop.stack import Stack
+from tests.support.stack import Stack
 
 
 class Received(io.BytesIO):

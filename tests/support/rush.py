@@ -11,9 +11,9 @@ import threading
 import time
 
 import requests
-from whichhop.stack import Stack
 
 from tests.support.polling import poll
+from tests.support.stack import Stack
 
 CAPACITY = 8  # answers in a second: tests/runaway/urls.py
 VISITORS, EVERY = 160, 2.0  # each asks every two seconds, or when it has its answer

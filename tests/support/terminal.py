@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from whichhop.stack import PROJECT_LABEL, Stack, StackError
+from tests.support.stack import PROJECT_LABEL, Stack, StackError
 
 
 class Terminal:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import trustme
 from cryptography import x509
-from whichhop.stack import Stack
 
 from tests.support.crowd import Crowd
+from tests.support.stack import Stack
 
 # The second is longer than nginx's tables take by default.
 HOSTS = ("site.example", "www.department-with-quite-a-long-name.site.example")

@@ -1,6 +1,6 @@
 """Who answers the requests in a container of ours."""
 
-from whichhop.stack import Stack
+from tests.support.stack import Stack
 
 # In a shell (bash) there: the children of its first process that are of its kind. Others hand on its log
 # (log/log-relay), or look for another configuration (nginx/entrypoint.sh).

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import requests
-from whichhop.stack import Stack
 
 from tests.support.people import png
+from tests.support.stack import Stack
 
 CLIENTS = 20
 

@@ -5,8 +5,9 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from whichhop import nginx_log, report, uwsgi_log
+from whichhop import report
 from whichhop.finding import ok
+from whichhop.target import nginx_log, uwsgi_log
 
 HEAD = "2026/11/29 23:44:37 [error] 29#29: *7 "
 TAIL = ', client: 192.0.2.1, server: shop, request: "GET / HTTP/1.1", host: "shop"'

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from whichhop import uwsgi_log
-from whichhop.logs import SIGNS
+from whichhop.checks.recent import SIGNS
+from whichhop.target import uwsgi_log
 
 TIME = "2026/11/29 10:00:00 [error] 7#7: *3 "
 UWSGI = "Sun Nov 29 10:00:00 2026 - "

@@ -1,8 +1,8 @@
 """The doctor reads nginx's configuration, as `nginx -T` prints it, as nginx does."""
 
 import pytest
-from whichhop import nginx_config, upstream
-from whichhop.nginx_config import Directive, Listen
+from whichhop.target import nginx_config, upstream
+from whichhop.target.nginx_config import Directive, Listen
 
 
 def parse(text: str, **others: str) -> Directive:

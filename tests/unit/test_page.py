@@ -1,7 +1,7 @@
 """The doctor reads a page as far as it can be understood."""
 
 import pytest
-from whichhop.page import MOST, Form, Page
+from whichhop.target.page import MOST, Form, Page
 
 URL = "https://site.example/shop/"
 TOKEN = '<input type="hidden" name="csrfmiddlewaretoken" value="abc">'

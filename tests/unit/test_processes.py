@@ -1,7 +1,7 @@
 """The doctor reads /proc as the kernel writes it: who runs, and what may they do?"""
 
 import pytest
-from whichhop.processes import Identity, masters, parse, workers
+from whichhop.target.processes import Identity, masters, parse, workers
 
 OUTPUT = """\
 Process: 1

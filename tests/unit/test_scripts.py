@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from whichhop.stack import Stack
+from tests.support.stack import Stack
 
 from tests.conftest import ROOT, copy_project
 from tests.support.terminal import Terminal, refusal

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from whichhop import inside, uwsgi_protocol
+from whichhop.probes import site as inside
+from whichhop.probes import uwsgi_protocol
 
 
 def options(command: list[str], workdir: Path) -> dict[str, list[str]]:

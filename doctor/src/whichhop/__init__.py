@@ -1,1 +1,3 @@
-"""The harness: what a hop of the chain is, how to reach it, what is wrong with it."""
+"""Walks a stack of nginx, uWSGI and Django hop by hop: which one is broken, why, and what to do."""
+
+__version__ = "1.0.0"

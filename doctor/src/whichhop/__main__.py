@@ -1,4 +1,4 @@
-"""The command line of the harness: scripts/doctor is this, in its virtual environment."""
+"""The command line: ``whichhop``, or ``python -m whichhop``."""
 
 import argparse
 import os
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import docker.errors
 
-from whichhop import outside, report
+from whichhop import __version__, blackbox, report
+from whichhop.blackbox.causes import OUTSIDE
 from whichhop.causes import CAUSES, NOT_NAMED
 from whichhop.diagnosis import diagnose
-from whichhop.discovery import sites
 from whichhop.finding import HOPS, Finding, printable
-from whichhop.outside.causes import OUTSIDE
-from whichhop.site import Site
-from whichhop.stack import Stack, StackError
+from whichhop.target.discovery import sites
+from whichhop.target.site import Site
+from whichhop.target.stack import Stack, StackError
 
 FORMATS = {"json": report.as_json, "junit": report.as_junit}
-PROGRAM = "scripts/doctor"
+PROGRAM = "whichhop"
 
 
 def arguments() -> argparse.Namespace:
@@ -31,9 +31,11 @@ def arguments() -> argparse.Namespace:
         " why, and what to do. It changes nothing.",
         epilog="Exit status: 0 all hops work, 1 one is broken, 2 something could not be judged.",
     )
-    where = parser.add_argument_group("what to look at (without any of these: this project)")
+    where = parser.add_argument_group(
+        "what to look at (without any of these: the project in this folder)"
+    )
     where.add_argument(
-        "--project-directory", type=Path, metavar="PATH", help="another Compose project"
+        "--project-directory", type=Path, metavar="PATH", help="the folder of a Compose project"
     )
     where.add_argument("--nginx", metavar="SERVICE", default="", help="its service with nginx")
     where.add_argument("--app", metavar="SERVICE", default="", help="its service with uWSGI")
@@ -53,11 +55,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--list-causes", action="store_true", help="print every cause that can be named, and stop"
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args()
     if options.url:
         if options.project_directory or options.nginx or options.app:
             parser.error("--url looks from outside: it knows no project and no services")
-        if others := [hop for hop in options.hop or () if hop not in outside.HOPS]:
+        if others := [hop for hop in options.hop or () if hop not in blackbox.HOPS]:
             parser.error(f"from outside, {' and '.join(others)} cannot be judged")
     return options
 
@@ -66,7 +69,7 @@ def causes_table() -> str:
     """Return docs/causes.md."""
     text = (
         "# What the doctor can name\n\n"
-        "Made by `scripts/doctor --list-causes`. Words in braces are filled in with what was found.\n"
+        "Made by `whichhop --list-causes`. Words in braces are filled in with what was found.\n"
     )
     head = "| cause | hop | you see | what is wrong | what to do |\n|---|---|---|---|---|\n"
     parts = {"On the machine": CAUSES, "From outside (`--url`)": OUTSIDE}
@@ -81,9 +84,7 @@ def causes_table() -> str:
 
 def find_sites(options: argparse.Namespace) -> list[Site]:
     """Return the sites to look at; raise ``StackError`` with a sentence when there are none."""
-    # scripts/doctor leaves the caller's directory for its own.
-    here = Path(os.environ.get("CALLED_FROM", "."))
-    directory = here / options.project_directory if options.project_directory else Path.cwd()
+    directory = options.project_directory or Path.cwd()
     if not directory.is_dir():
         raise StackError(f"there is no directory {options.project_directory}")
     stack = Stack.of(directory)
@@ -94,7 +95,7 @@ def find_sites(options: argparse.Namespace) -> list[Site]:
 def walk(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Finding]:
     """Yield what is found at each hop of each site, and say each hop's name before it is judged."""
     if options.url:
-        yield from outside.check(options.url, options.hop or outside.HOPS)
+        yield from blackbox.check(options.url, options.hop or blackbox.HOPS)
         return
     for number, site in enumerate(find_sites(options)):
         running = site.stack.running()
@@ -154,7 +155,6 @@ def main() -> int:
         return 0
     try:
         if options.output:
-            options.output = Path(os.environ.get("CALLED_FROM", "."), options.output)
             options.output.touch()  # now, rather than after all the work
         if options.watch:
             return watch(options)
@@ -172,7 +172,7 @@ def main() -> int:
     else:
         print(text if options.format in FORMATS else f"\n{text}")
         if options.url and options.format not in FORMATS:
-            print(outside.NOTE)
+            print(blackbox.NOTE)
     return report.exit_status(findings)
 
 

@@ -44,8 +44,7 @@ PORT = {
         "port",
         "docker compose up fails at its end: address already in use",
         "nginx could not be started, because its port is taken: {error}",
-        "stop the other program, or publish another port (here: SITE_PORT in .env);"
-        " then docker compose up --wait",
+        "stop the other program, or publish another port; then docker compose up --wait",
     ),
     "port-not-published": Cause(
         "port",
@@ -212,8 +211,7 @@ NGINX = {
         "nginx",
         "413 when somebody uploads",
         "nginx refused an upload that was larger than client_max_body_size ({limit}).",
-        "if such uploads are wanted, raise it in the server block (in this project: SITE_MAX_UPLOAD_MB), and"
-        " in every proxy in front",
+        "if such uploads are wanted, raise it in the server block, and in every proxy in front",
     ),
     "request-header-too-large": Cause(
         "nginx",
@@ -600,7 +598,7 @@ UWSGI = {
         "503 while everything runs, and only when many visitors come",
         "The workers were so busy that {count} requests in 15 minutes were refused with 503.",
         "make the slowest pages faster or let them be cached (Cache-Control: public), then give it more"
-        " SITE_WORKERS and processors",
+        " workers and processors",
     ),
     "healthcheck-wrong": Cause(
         "uwsgi",
@@ -697,7 +695,7 @@ DJANGO = {
         "django",
         "400 on every page, static files work",
         "Django refuses the host {host}, under which nginx serves the site: ALLOWED_HOSTS is {allowed}.",
-        "add the host that visitors type (here: SITE_URL in .env)",
+        "add the host that visitors type",
     ),
     "https-redirect-loop": Cause(
         "django",
@@ -724,7 +722,7 @@ DJANGO = {
         "django",
         "error pages show source code",
         "DEBUG is on: an error shows source code and settings to whoever causes it.",
-        "switch it off (here: remove SITE_DEBUG from .env), then docker compose up --wait",
+        "DEBUG = False, then docker compose up --wait",
     ),
     "errors-not-logged": Cause(
         "django",

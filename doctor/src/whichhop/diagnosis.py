@@ -5,9 +5,9 @@ import importlib
 import time
 from collections.abc import Iterable, Iterator
 
-from whichhop import app_container, logs, services, vassals
+from whichhop.checks import app_container, recent, services, vassals
 from whichhop.finding import HOPS, Finding, Verdict, blocked, unknown
-from whichhop.site import Site
+from whichhop.target.site import Site
 
 # The services whose running container a hop looks into; port, tls, nginx and uwsgi judge themselves
 # what keeps a container from running.
@@ -40,12 +40,12 @@ def _look(site: Site, hop: str) -> list[Finding]:
             not site.runs_uwsgi or app_container.keeps_failing(site) or vassals.wrong(site)
         ):
             return [blocked(hop, "uwsgi")]
-    findings = list(importlib.import_module(f"whichhop.{hop}").check(site))
+    findings = list(importlib.import_module(f"whichhop.checks.{hop}").check(site))
     if all(finding.verdict is Verdict.OK for finding in findings):
         # It works now; did it a few minutes ago?
-        recent = list(logs.recent(site, hop))
-        failed = [finding for finding in recent if finding.verdict is Verdict.BROKEN]
-        return failed or [*findings, *recent]
+        lately = list(recent.failures(site, hop))
+        failed = [finding for finding in lately if finding.verdict is Verdict.BROKEN]
+        return failed or [*findings, *lately]
     return findings
 
 

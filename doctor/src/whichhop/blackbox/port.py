@@ -1,0 +1,90 @@
+"""Hop `port`, from outside: does the name lead somewhere, and does HTTP answer there?"""
+
+import errno
+import socket
+from collections.abc import Iterator
+
+from whichhop.blackbox.causes import advice, broken
+from whichhop.blackbox.view import View
+from whichhop.finding import Finding, ok, unknown
+from whichhop.target.client import Attempt, NotHTTP, Origin
+
+# This machine has no way to such an address: that says nothing about the site.
+NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+def check(view: View) -> Iterator[Finding]:
+    """Yield what is wrong with the name and the port; for http, whether the answer is HTTP."""
+    origin = view.client.origin
+    try:
+        attempts = view.client.attempts(origin.port)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            yield unknown("port", f"no name server answers: {error}")
+        else:
+            yield broken("name-unknown", host=origin.host, error=error.strerror)
+        return
+    except TimeoutError as error:
+        yield unknown("port", str(error))
+        return
+    good = [attempt for attempt in attempts if not attempt.error]
+    bad = [attempt for attempt in attempts if attempt.error]
+    if not good:
+        yield refused(bad[0])
+        return
+    if origin.scheme == "http":
+        wrong = list(protocol(view, spell(good[0])))
+        if wrong:
+            yield from wrong
+            return
+    for attempt in bad:
+        here = attempt.address[0] in ("::1", "127.0.0.1")
+        if not here and attempt.error and attempt.error.errno not in NO_WAY:
+            yield advice(
+                "address-family-dead",
+                host=origin.host,
+                address=spell(attempt),
+                error=reason(attempt),
+                other=spell(good[0]),
+            )
+            break
+    yield ok("port", f"{origin} takes connections ({', '.join(map(spell, good))})")
+
+
+def spell(attempt: Attempt) -> str:
+    """Return an address as it is written."""
+    host, port = attempt.address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reason(attempt: Attempt) -> str:
+    """Return why an address takes no connection, in a few words."""
+    return (attempt.error and attempt.error.strerror) or str(attempt.error)
+
+
+def refused(attempt: Attempt) -> Finding:
+    """Return why no address takes connections."""
+    error = attempt.error
+    if isinstance(error, ConnectionRefusedError):
+        return broken("connection-refused", error, address=spell(attempt))
+    if error and error.errno in NO_WAY:
+        return unknown("port", f"this machine has no way to {spell(attempt)}: {error}")
+    return broken("connection-times-out", address=spell(attempt), error=reason(attempt))
+
+
+def protocol(view: View, address: str) -> Iterator[Finding]:
+    """Yield what answers in plain HTTP's place. Silence is the next hop's matter."""
+    origin, visit = view.client.origin, view.visit
+    first = visit.answers[0] if visit.answers else None
+    if first and not (first.status == 400 and "HTTPS" in first.text):
+        return
+    if not first and isinstance(visit.error, TimeoutError):
+        return
+    seen = str(first or visit.error)
+    try:
+        shown = view.client.handshake(Origin("https", *origin[1:]), verify=False)
+        yield broken("http-to-tls-port", seen, shown.version, address=address, netloc=origin.netloc)
+    except OSError:
+        if not first:
+            what = "this came" if isinstance(visit.error, NotHTTP) else "it hangs up"
+            yield broken("not-http", seen, address=address, error=f"{what}: {visit.error}")

@@ -1,0 +1,92 @@
+"""Hop `static`, from outside: do the style sheets and scripts load that the page links?"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from whichhop.blackbox.causes import advice, broken
+from whichhop.blackbox.view import View, author
+from whichhop.finding import Finding, ok
+from whichhop.target.client import Answer
+
+MOST = 3  # files asked for
+DAY = 86_400
+
+# What a browser takes for a script: https://mimesniff.spec.whatwg.org/#javascript-mime-type
+SCRIPT = re.compile(r"(text|application)/(x-)?(java|ecma)script")
+HASHED = re.compile(r"[.-][0-9a-f]{8,}\.[a-z0-9]+$")
+
+
+class Link(NamedTuple):
+    """A file that a page links."""
+
+    url: str
+    page: str
+    is_style: bool
+
+
+def links(view: View) -> list[Link]:
+    """Return the files of the site's own host that its page links, of each kind at least one."""
+    styles = [Link(url, page.url, True) for page in view.pages for url in page.styles]
+    scripts = [Link(url, page.url, False) for page in view.pages for url in page.scripts]
+    ours = [[item for item in found if view.is_ours(item.url)] for found in (styles, scripts)]
+    return (ours[0][: MOST - 1] + ours[1])[:MOST]
+
+
+def check(view: View) -> Iterator[Finding]:
+    """Yield what is wrong with the files that the front page (or the login page) links."""
+    if without := list(view.without_pages("static")):
+        yield from without
+        return
+    found: list[Finding] = []
+    urls = []
+    for link in links(view):
+        mixed = link.page.startswith("https:") and link.url.startswith("http:")
+        finding = (
+            broken("static-mixed-content", page=link.page, url=link.url)
+            if mixed
+            else judge(view, link, view.client.ask(link.url))
+        )
+        if finding and finding.cause not in [item.cause for item in found]:
+            found.append(finding)
+        urls.append(urlsplit(link.url).path)
+    yield from found
+    right = f"{', '.join(urls)}: right type"
+    yield ok("static", right if urls else "the page links no style sheet or script of its own")
+
+
+def judge(view: View, link: Link, answer: Answer) -> Finding | None:
+    """Return what is wrong with one file, broken or not as good as it could be."""
+    words = {"url": link.url, "page": link.page, "status": answer.status, "type": answer.type}
+    if answer.status == 404 and by_django(view, answer):
+        prefix = "/" + urlsplit(link.url).path.split("/")[1] + "/"
+        return broken("static-not-routed", answer, prefix=prefix, **words)
+    if answer.status == 404:
+        return broken("static-missing", answer, **words)
+    if answer.status == 403:
+        return broken("static-permission-denied", answer, **words)
+    if answer.status != 200:
+        return broken("static-fails", answer, **words)
+    if link.is_style and answer.type != "text/css":
+        return broken("static-wrong-type", f"Content-Type: {answer.type}", **words)
+    if not link.is_style and not SCRIPT.fullmatch(answer.type):
+        # Without nosniff a browser runs a script whatever it is called.
+        strict = answer.headers.get("X-Content-Type-Options", "").lower() == "nosniff"
+        say = broken if strict else advice
+        return say("static-wrong-type", f"Content-Type: {answer.type}", **words)
+    cache = answer.headers.get("Cache-Control", "")
+    age = re.search(r"max-age=(\d+)", cache)
+    if HASHED.search(urlsplit(link.url).path) and (not age or int(age[1]) < DAY):
+        seen = f"Cache-Control: {cache}" if cache else "no Cache-Control"
+        return advice("static-not-cached", answer, cache=seen, **words)
+    return None
+
+
+def by_django(view: View, answer: Answer) -> bool:
+    """Whether a 404 is Django's: by its words, or because any invented path gets the same page."""
+    who = author(answer)
+    if who or author(view.nowhere):
+        return who == "django"
+    title = re.search(r"<title>(.*?)</title>", view.nowhere.text, re.DOTALL)
+    return bool(title and view.nowhere.status == 404 and title[0] in answer.text)

@@ -1,0 +1,139 @@
+"""
+The site as it looks from outside: what the hops judge, asked for once.
+
+Nothing here judges, but for who wrote an answer: nginx, Django and uWSGI each have pages of their own.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from functools import cached_property
+from urllib.parse import urljoin
+
+from whichhop.finding import Finding, blocked, unknown
+from whichhop.target.client import Answer, Client, Origin
+from whichhop.target.page import Form, Page
+
+REDIRECTS = 5  # then no more are followed
+DEBUG = re.compile(r"<code>DEBUG\s*=\s*True</code>|<h2>Traceback|Using the URLconf defined in")
+
+
+def author(answer: Answer) -> str:
+    """Return who wrote an error page or a redirect: "nginx", "django", "uwsgi", "" if unknown."""
+    text = answer.text
+    if re.search(r"<center>(nginx|openresty)\b[^<]*</center>", text):
+        return "nginx"
+    if answer.body == b"Internal Server Error":
+        return "uwsgi"
+    if answer.status in (301, 302) and not answer.body and answer.type == "text/html":
+        return "django"
+    if DEBUG.search(text) or re.search(
+        r"<h1>(Not Found</h1><p>The requested resource was not found on this server"
+        r"|Server Error \(500\)</h1>|Bad Request \(400\)</h1>|403 Forbidden</h1><p></p>"
+        r"|Forbidden <span>\(403\)</span>)",
+        text,
+    ):
+        return "django"
+    return ""
+
+
+class Visit:
+    """The way to the front page: each answer, and how it ended."""
+
+    def __init__(self, client: Client) -> None:
+        self.answers: list[Answer] = []
+        self.error: OSError | None = None
+        self.loop = False
+        self.elsewhere = ""  # the other host or port to which the site sends its visitors
+        url = client.url
+        while not self.loop and len(self.answers) <= REDIRECTS:
+            try:
+                answer = client.ask(url)
+            except OSError as error:
+                self.error = error
+                return
+            self.answers.append(answer)
+            url = answer.location
+            if not url:
+                return
+            here, there = answer.origin, Origin.of(url)
+            another_port = here.scheme == there.scheme and here.port != there.port
+            if here.host != there.host or another_port:
+                self.elsewhere = url
+                return
+            self.loop = url in [item.url for item in self.answers]
+        self.loop = True
+
+    @property
+    def page(self) -> Answer | None:
+        """The front page itself, whatever its status; none when the way does not end at one."""
+        ends = self.answers and not (self.error or self.loop or self.elsewhere)
+        return self.answers[-1] if ends else None
+
+
+class View:
+    """A site under examination from outside."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.invented = f"doctor-{secrets.token_hex(6)}"  # a name that nothing has
+
+    @cached_property
+    def visit(self) -> Visit:
+        """What a visitor gets who types the address."""
+        return Visit(self.client)
+
+    @cached_property
+    def front(self) -> Answer:
+        """The front page; raise ``OSError`` when there is none."""
+        if self.visit.page is None:
+            raise self.visit.error or OSError("the site has no front page")
+        return self.visit.page
+
+    @cached_property
+    def nowhere(self) -> Answer:
+        """The answer for a path that no site has."""
+        return self.client.ask(urljoin(self.front.url, f"/{self.invented}"))
+
+    @cached_property
+    def login(self) -> tuple[Answer, Form] | None:
+        """A page with a login form, and that form."""
+        base = self.front.url
+        for url in (base, urljoin(base, "admin/login/"), urljoin(base, "accounts/login/")):
+            try:
+                page = self.front if url == base else self.client.ask(url)
+            except OSError:
+                continue
+            for form in Page(page.url, page.text).forms:
+                if page.status == 200 and form.is_login and self.is_ours(form.action):
+                    return page, form
+        return None
+
+    @cached_property
+    def pages(self) -> list[Page]:
+        """The pages whose parts can be judged: the front page, else the one with the login form."""
+        answers = [self.front] if self.front.status == 200 else []
+        if not any(self._links(answer) for answer in answers) and self.login:
+            answers.append(self.login[0])
+        return [Page(answer.url, answer.text) for answer in answers]
+
+    def _links(self, answer: Answer) -> bool:
+        page = Page(answer.url, answer.text)
+        return any(self.is_ours(url) for url in (*page.styles, *page.scripts))
+
+    def is_ours(self, url: str) -> bool:
+        """Whether an address is on the site's own host; a browser is sent there by the same page."""
+        try:
+            return Origin.of(url).host == self.client.origin.host
+        except ValueError:
+            return False
+
+    def without_pages(self, hop: str) -> Iterator[Finding]:
+        """Yield that there is no page by which a hop could be judged, if so."""
+        page = self.visit.page
+        if self.visit.elsewhere and Origin.of(self.visit.elsewhere).host != self.client.origin.host:
+            yield unknown(hop, f"the site leads to {self.visit.elsewhere}: ask there")
+        elif not page or page.status == 400 or page.status >= 500:
+            yield blocked(hop, "django")
+        elif not self.pages:
+            yield unknown(hop, f"there is no page to judge it by: {page}")

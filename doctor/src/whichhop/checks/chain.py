@@ -1,0 +1,42 @@
+"""Hop `chain`: one request, one id, seen at every hop in order."""
+
+import secrets
+from collections.abc import Iterator
+
+import requests
+
+from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.target.site import Site
+from whichhop.target.stack import StackError
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """Yield whether a request for an address that Django does not know can be followed."""
+    path = f"/doctor-{secrets.token_hex(8)}"
+    try:
+        answer = site.get(path)
+    except requests.RequestException as error:
+        yield unknown("chain", f"no answer: {error}")
+        return
+    if answer.status_code >= 500:
+        yield blocked("chain", f"what makes nginx answer {answer.status_code}")
+        return
+    header = site.declaration.request_id
+    request_id = answer.headers.get(header) if header else None
+    if not request_id:
+        yield _without_id(site, path, answer.status_code)
+        return
+    for service in (site.nginx, site.app):
+        try:
+            site.stack.log_entry(service, request_id)
+        except StackError:
+            yield site.broken("request-id-lost", request_id=request_id, service=service)
+            return
+    yield ok("chain", f"request {request_id} is in the answer, in nginx's log and in Django's")
+
+
+def _without_id(site: Site, path: str, status: int) -> Finding:
+    """Return how far a request can be followed in a stack that declares no request id."""
+    seen = [s for s in (site.nginx, site.app) if site.last_lines(s, path, 1)]
+    where = f"; its address is in the log of {' and '.join(seen)}" if seen else ""
+    return ok("chain", f"a request goes through every hop ({status}){where}")

@@ -1,0 +1,94 @@
+"""Hop `database`: there, migrated, and can it be written?"""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.target.site import DATABASE_ERRORS, Site
+from whichhop.target.stack import StackError
+
+# What a database server, or the way to it, says; PostgreSQL's and MySQL's client libraries.
+REFUSED = {
+    "database-host-unknown": r"could not translate host name|Name or service not known|Unknown MySQL",
+    "database-password-refused": r"password authentication failed|Access denied for user|role .* does not exist",
+    "database-too-many-clients": r"too many clients|connection slots are reserved|Too many connections",
+    "database-refused": r"Connection refused|Can't connect|timeout expired|timed out|No route to host"
+    r"|the database system is starting up",
+}
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """Yield what is wrong with the database; takes the write lock for a moment, writes nothing."""
+    if "error" in site.inside["load"] or "error" in site.inside.get("settings", {}):
+        yield blocked("database", "django")
+        return
+    if not site.has_django or not site.report("settings")["DATABASE"]["engine"]:
+        yield ok("database", "the site has no database")
+        return
+    wrong = _sqlite(site) if "sqlite" in site.inside else _server(site)
+    if wrong:
+        yield wrong
+        return
+    try:
+        missing = site.report("migrations")["missing"]
+    except StackError as error:
+        yield unknown("database", str(error))
+        return
+    if missing:
+        yield site.broken("migrations-missing", *missing, count=len(missing), first=missing[0])
+        return
+    tables = site.report("tables")["missing"]
+    if tables:
+        yield site.broken("tables-missing", *tables, first=tables[0])
+        return
+    page = site.page
+    if page.get("type") in DATABASE_ERRORS:
+        yield site.broken("query-fails", error=page["error"], place=page["place"])
+        return
+    what = "its write lock can be had" if "sqlite" in site.inside else "it takes connections"
+    yield ok("database", f"it answers, it is migrated, and {what}")
+
+
+def _server(site: Site) -> Finding | None:
+    """Return why a database server cannot be connected to."""
+    report = site.inside.get("connect", {})
+    if "error" not in report:
+        return None
+    database = site.report("settings")["DATABASE"]
+    where = ":".join(filter(None, (database["host"] or "a local socket", database["port"])))
+    for cause, pattern in REFUSED.items():
+        if re.search(pattern, report["error"]):
+            words = {"where": where, "host": database["host"], "error": report["error"]}
+            return site.broken(cause, report["error"], **words)
+    return unknown("database", report["error"])
+
+
+def _sqlite(site: Site) -> Finding | None:
+    """Return what keeps SQLite from working; its message alone does not tell the causes apart."""
+    report = site.inside["sqlite"]
+    error = report.get("error", "")
+    _, file, *_ = report["places"]
+    if file.get("error") == "No such file or directory":
+        return site.broken("database-missing", error, path=file["path"])
+    for place in report["places"]:
+        if place.get("full"):
+            return site.broken("disk-full", error, path=place["path"])
+        if not (place.get("readable") and place.get("writable")):
+            return site.broken(
+                "database-not-writable",
+                error or f"{place['path']}: mode {place.get('mode')}",
+                path=place["path"],
+                mode=place.get("mode", place.get("error")),
+                owner=place.get("owner", "unknown"),
+                user=site.app_identity,
+            )
+    if "locked" in error:
+        return site.broken("database-locked", error)
+    if "malformed" in error or "not a database" in error:
+        return site.broken("database-damaged", path=file["path"], error=error)
+    if error:
+        return unknown("database", f"SQLite says: {error}")
+    if not site.stack.mount(site.app, str(PurePosixPath(file["path"]).parent)):
+        return site.broken("database-not-on-volume", path=file["path"])
+    return None

@@ -1,0 +1,78 @@
+"""Hop `media`: may Django store uploads, and does nginx serve what it stored?"""
+
+import os
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.target import nginx_config, upstream
+from whichhop.target.site import Site
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """Yield what is wrong with uploads, judged by the newest one; stores nothing itself."""
+    if not site.has_django:
+        yield ok("media", "the app is not a Django site: it has no MEDIA_ROOT")
+        return
+    settings = site.report("settings")
+    root, prefix = settings["MEDIA_ROOT"], settings["MEDIA_URL"]
+    if not root or not prefix.startswith("/"):
+        yield ok("media", "the site stores no uploads of its own (MEDIA_ROOT, MEDIA_URL)")
+        return
+    sample = site.report("media")
+    if reason := sample.get("none"):
+        yield ok("media", reason)
+        return
+    for place in sample["directories"]:
+        if place.get("full"):
+            yield site.broken("disk-full", path=place["path"])
+            return
+        if not place.get("writable"):
+            yield site.broken(
+                "media-not-writable",
+                path=place["path"],
+                mode=place.get("mode", place.get("error")),
+                owner=place.get("owner", "unknown"),
+                user=site.app_identity,
+            )
+            return
+    if not site.stack.mount(site.app, root):
+        yield site.broken("media-not-on-volume", path=root)
+        return
+    url = prefix + quote(os.fsencode(sample["name"]))
+    location = nginx_config.location(site.server, url)
+    path = nginx_config.file_for(location, prefix + sample["name"]) if location else None
+    if path is None or (location and upstream.passes_on(location)):
+        yield _not_routed(site, url, prefix)
+    elif not sample["name"]:
+        yield _nothing_uploaded(site, path.rstrip("/"))
+    else:
+        yield _served(site, url, path, sample["newest"])
+
+
+def _not_routed(site: Site, url: str, prefix: str) -> Finding:
+    """Return what becomes of an upload that no location of nginx serves: Django may, if it wants."""
+    status = site.get(url).status_code
+    if status == 200:
+        return ok("media", f"{url} comes from the app, not from nginx")
+    if status >= 500:
+        return blocked("media", f"what makes nginx answer {status}")
+    return site.broken("media-not-routed", prefix=prefix)
+
+
+def _nothing_uploaded(site: Site, directory: str) -> Finding:
+    if directory in site.look_along(directory) and site.as_nginx("test", "-x", directory).code:
+        return site.broken("media-permission-denied", **site.why_not("x", directory))
+    return ok("media", "nothing is uploaded yet; nginx may enter the directory")
+
+
+def _served(site: Site, url: str, path: str, stored: str) -> Finding:
+    status = site.get(url).status_code
+    if status == 404:
+        return site.broken("media-missing", name=stored, path=path)
+    if status == 403:
+        denied = site.why_not("r", path)
+        return site.broken("media-permission-denied", "{path}: {blame}".format(**denied), **denied)
+    if status == 200:
+        return ok("media", f"{url}, the newest upload, comes from nginx")
+    return unknown("media", f"nginx answers {status} for {url}")

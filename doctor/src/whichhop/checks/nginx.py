@@ -1,0 +1,191 @@
+"""Hop `nginx`: does it answer by itself, would it start again, and does it say what it must?"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from whichhop.finding import Finding, blocked, ok
+from whichhop.target import nginx_config, upstream
+from whichhop.target.front import NoSite
+from whichhop.target.site import NOWHERE, TIMEOUT, Site
+from whichhop.target.stack import StackError
+
+MOUNTED_FILE = (".conf", ".ini", ".pem", ".crt", ".key", ".cfg", "_params")
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """Yield what is wrong with nginx itself; asks for an address that needs no other hop."""
+    wrong = _mounts(site)
+    if wrong:
+        yield wrong
+        return
+    if site.refusal or not site.state(site.nginx).running:
+        yield _why_not(site)
+        return
+    try:
+        site.config  # noqa: B018 # "nginx -T" tests it as "nginx -t" does
+    except StackError as error:
+        if "[emerg]" not in str(error):
+            raise
+        yield _refused(site, str(error).splitlines())
+        return
+    try:
+        answer = site.get(NOWHERE)
+    except requests.RequestException as error:
+        yield site.broken("nginx-does-not-answer", str(error), seconds=TIMEOUT)
+        return
+    yield (
+        _other_server(site)
+        or _redirects(site)
+        or _params(site)
+        or _cached_cookies(site)
+        or _temporary_files(site)
+        or ok("nginx", f"it answers by itself ({answer.status_code}) and would start again")
+    )
+
+
+def _why_not(site: Site) -> Finding:
+    """Return why nginx did not start, as far as its configuration is to blame."""
+    lines = list(site.refusal)
+    return _refused(site, lines) if lines else blocked("nginx", "port")
+
+
+def _refused(site: Site, lines: list[str]) -> Finding:
+    errors = [line for line in lines if "[emerg]" in line or "[crit]" in line]
+    error = errors[-1] if errors else " ".join(lines)
+    if name := re.search(r'host not found in upstream "([^:"]+)', error):
+        if name[1] == site.app and not site.state(site.app).running:
+            return blocked("nginx", "uwsgi")  # a name is known while its container runs
+        return site.broken("upstream-name-unknown", *lines, error=error)
+    if re.search(r"certificate|SSL_CTX", error):
+        return blocked("nginx", "tls")
+    return site.broken("nginx-config-invalid", *lines, error=error)
+
+
+def _mounts(site: Site) -> Finding | None:
+    """Return a mounted file that is a directory, or that is not the file which is there now."""
+    refused = site.state(site.nginx).error
+    if "Are you trying to mount a directory onto a file" in refused:
+        found = re.search(r'mounting "([^"]+)" to rootfs at "([^"]+)"', refused)
+        source, path = found.groups() if found else ("what is mounted", "a path")
+        return site.broken("mount-is-a-directory", refused, path=path, source=source)
+    for service in (site.nginx, site.app):
+        if site.state(service).status == "missing":
+            continue
+        for mount in site.stack.container(service).attrs["Mounts"]:
+            source, path = Path(mount["Source"]), mount["Destination"]
+            if mount["Type"] != "bind" or not path.endswith(MOUNTED_FILE) or not source.exists():
+                continue
+            if source.is_dir() and not any(source.iterdir()):
+                return site.broken("mount-is-a-directory", path=path, source=source)
+            if source.is_file() and os.access(source, os.R_OK) and site.state(service).running:
+                inside = site.stack.exec(service, "cat", path, user="0", privileged=True)
+                if inside.code == 0 and inside.out != source.read_text(errors="replace"):
+                    return site.broken("mount-is-stale", path=path, source=source, service=service)
+    return None
+
+
+def _other_server(site: Site) -> Finding | None:
+    """Return which server block answers instead of one that passes requests to the app."""
+    try:
+        mine = site.server
+    except NoSite as error:
+        files = sorted({server.file for server in nginx_config.servers(site.config)})
+        other = ", ".join(files) or "none at all"
+        return site.broken("other-server-answers", str(error), host=site.host, other=other)
+    chosen = nginx_config.server_for(site.config, site.door.inside, site.host)
+    if chosen is None or chosen is mine or chosen in [server for server, _ in site.servers]:
+        return None
+    if any(item.name == "return" for item in chosen.find("return")) and chosen.get("listen"):
+        code = next(chosen.find("return")).words[1]
+        if code.startswith("3"):
+            return None  # to https, or to the name that it goes by: judged by where that leads
+    return site.broken("other-server-answers", host=site.host_header, other=chosen.place)
+
+
+def _redirects(site: Site) -> Finding | None:
+    """Return that nginx sends every visitor to an https that nothing here speaks."""
+    if site.door.url.startswith("https:") or site.behind_tls:
+        return None
+    server = nginx_config.server_for(site.config, site.door.inside, site.host)
+    if server is None or any(
+        listen.tls for s in nginx_config.servers(site.config) for listen in nginx_config.listens(s)
+    ):
+        return None
+    for directive in server.block:
+        if directive.name == "return" and directive.words[-1].startswith("https://"):
+            url = f"http://{site.host_header}/"
+            location = site.get("/").headers.get("Location", directive.words[-1])
+            return site.broken(
+                "nginx-redirect-loop", f"{directive.place}: {directive}", url=url, location=location
+            )
+    return None
+
+
+def _params(site: Site) -> Finding | None:
+    """Return what nginx should tell the app and does not."""
+    passed = site.upstream
+    if passed.protocol != "uwsgi":
+        return None
+    told = upstream.params(passed)
+    missing = [
+        name for name in ("REQUEST_METHOD", "PATH_INFO", "SERVER_PROTOCOL") if name not in told
+    ]
+    place = passed.directive.place
+    if "REQUEST_METHOD" in missing:
+        return site.broken("uwsgi-params-missing", place=place, missing=", ".join(missing))
+    port = urlsplit(f"//{site.host_header}").port
+    if port and told.get("HTTP_HOST") in ("$host", "$server_name"):
+        param = f"uwsgi_param HTTP_HOST {told['HTTP_HOST']}"
+        return site.broken("host-port-lost", place, param=param, host=site.host_header)
+    return None
+
+
+def _temporary_files(site: Site) -> Finding | None:
+    """Return which directory for large bodies nginx's workers may not write to."""
+    look = 'for path; do [ ! -d "$path" ] || [ -w "$path" ] || echo "$path"; done'
+    for path in site.as_nginx("sh", "-c", look, "sh", *site.temporary_paths).out.splitlines()[:1]:
+        try:
+            denied = site.why_not("w", path)
+        except StackError:
+            denied = {"path": path, "blame": "on a read-only file system", "identity": "any user"}
+        volume = site.stack.mount(site.nginx, denied["path"]).get("Name", "")
+        seen = "{path}: {blame}".format(**denied)
+        return site.broken("nginx-temp-unwritable", seen, volume=volume, **denied)
+    return None
+
+
+def _cached_cookies(site: Site) -> Finding | None:
+    """
+    Return that nginx keeps answers that are for one visitor, and gives them to all.
+
+    By itself it keeps none with Set-Cookie, and one for each cookie where Django says "Vary: Cookie";
+    who makes it ignore that has to tell visitors apart. A variable may do so: that is believed.
+    """
+    for passed in site.server.find(*upstream.PROTOCOLS):
+        place, protocol = passed.parent or passed, passed.name.removesuffix("_pass")
+        cache = place.get(f"{protocol}_cache")
+        ignore = place.get(f"{protocol}_ignore_headers")
+        if not cache or not ignore or cache.words[1] == "off" or "$" in cache.words[1]:
+            continue
+        ignored = [word for word in ignore.words[1:] if word in ("Set-Cookie", "Vary")]
+        hidden = place.get(f"{protocol}_hide_header")
+        if hidden and "Set-Cookie" in hidden.words and "Vary" not in ignored:
+            continue
+        key = place.get(f"{protocol}_cache_key")
+        if not ignored or place.get(f"{protocol}_no_cache") or (key and "cookie" in str(key)):
+            continue
+        return site.broken(
+            "cookies-cached",
+            *(f"{directive.place}: {directive}" for directive in (cache, ignore)),
+            cache=cache,
+            ignored=" and ".join(ignored),
+            directive=ignore.name,
+            directive_no_cache=f"{protocol}_no_cache",
+            directive_bypass=f"{protocol}_cache_bypass",
+        )
+    return None

@@ -1,0 +1,34 @@
+"""The other services of the project, on which no request depends: is each up that should be?"""
+
+from collections.abc import Iterator
+
+from whichhop.finding import Finding
+from whichhop.target.containers import State, jobs
+from whichhop.target.site import Site
+
+
+def not_up(site: Site) -> Iterator[Finding]:
+    """Yield each long-running service that is not up, but for nginx and the app, which hops judge."""
+    services = site.stack.definition["services"]
+    judged = {site.nginx, site.app, site.init} | {
+        job for name in services for job in jobs(services, name)
+    }
+    for service in sorted({*services} - judged):
+        state = site.state(service)
+        if _should_be_up(site, service, state) and not _is_up(state):
+            lines = site.last_lines(service)
+            yield site.broken("service-not-up", *lines, service=service, state=state)
+
+
+def _should_be_up(site: Site, service: str, state: State) -> bool:
+    """Return whether a service is no job: it is started again when it ends, or did not end well."""
+    if state.status == "missing":
+        return False  # of a profile that nobody asked for, or never started
+    policy = site.stack.container(service).attrs["HostConfig"]["RestartPolicy"]["Name"]
+    return (
+        policy in ("always", "unless-stopped") or state.status != "exited" or state.exit_code != 0
+    )
+
+
+def _is_up(state: State) -> bool:
+    return state.running and not state.keeps_ending and state.health != "unhealthy"

@@ -1,0 +1,123 @@
+"""Hop `static`: does nginx serve the very files that this release collected?"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+import requests
+from urllib3.response import HTTPResponse
+
+from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.target import nginx_config, upstream
+from whichhop.target.nginx_config import Directive
+from whichhop.target.site import Site
+
+TYPE = "text/css"
+
+# Encodings that an answer has lost when we see it; "br" only where Python has a package for it.
+DECODED = HTTPResponse.CONTENT_DECODERS
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """Yield what is wrong with static files, judged by the admin's style sheet, or another one."""
+    if not site.has_django:
+        yield ok("static", "the app is not a Django site: it has no collected static files")
+        return
+    wrong = site.inside.get("static", {})
+    if "manifest entry" in wrong.get("error", ""):
+        yield site.broken("static-manifest-entry-missing", **_where(wrong))
+        return
+    if "StaticFilesStorage" not in wrong.get("error", "") and "INSTALLED_APPS" in wrong.get(
+        "error", ""
+    ):
+        yield ok("static", "the site does not use django.contrib.staticfiles")
+        return
+    sample = site.report("static")
+    if not sample["url"]:
+        where = sample.get("elsewhere")
+        yield ok(
+            "static", f"static files come from {where}" if where else "the site has no style sheet"
+        )
+        return
+    url = sample["url"]
+    place = nginx_config.location(site.server, url)
+    path = nginx_config.file_for(place, url) if place else None
+    answer = site.get(url, **{"Accept-Encoding": "identity"})
+    status = answer.status_code
+    where = f"{place.place}: {place}" if place else ""
+    if place is None or path is None or upstream.passes_on(place):
+        yield _not_routed(site, url, status, where)
+        return
+    log = site.last_lines(site.nginx, r"open\(\).*" + re.escape(path), 1)
+    evidence = (where, *log)
+    if status == 404:
+        yield _missing(site, place, path, evidence)
+    elif status == 403:
+        denied = site.why_not("r", path)
+        seen = "{path}: {blame}".format(**denied)
+        yield site.broken("static-permission-denied", seen, *log, **denied)
+    elif status != 200:
+        yield unknown("static", f"nginx answers {status} for {url}")
+    elif answer.headers.get("Content-Type", "").split(";")[0] != TYPE:
+        kind = answer.headers.get("Content-Type", "nothing")
+        yield site.broken("static-wrong-type", url=url, type=kind)
+    else:
+        yield _same(site, sample, answer)
+
+
+def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:
+    """Return what becomes of a file that no location of nginx serves: Django may, if it wants."""
+    if status == 200:
+        return ok("static", f"{url} comes from the app, not from nginx")
+    if status == 404:
+        prefix = site.report("settings")["STATIC_URL"]
+        return site.broken("static-not-routed", *filter(None, where), url=url, prefix=prefix)
+    if status >= 500:
+        return blocked("static", f"what makes nginx answer {status}")
+    return unknown("static", f"{url} is answered with {status}")
+
+
+def _where(error: dict[str, str]) -> dict[str, str]:
+    return {"error": error["error"], "place": error["place"] or "in Django itself"}
+
+
+def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...]) -> Finding:
+    """Return why nothing is there: a path that cannot be right, or files that are not collected."""
+    prefix = place.words[-1]
+    alias, root = place.get("alias"), place.get("root")
+    if alias and alias.parent is place:
+        target = alias.words[1]
+        if prefix.endswith("/") and not target.endswith("/"):
+            return site.broken(
+                "static-alias-glued", *evidence, path=path, alias=target, prefix=prefix
+            )
+    elif root and (folder := prefix.strip("/")) and f"/{folder}/{folder}/" in path:
+        return site.broken("static-root-doubled", *evidence, path=path)
+    return site.broken("static-missing", *evidence, path=path)
+
+
+def _same(site: Site, sample: dict[str, str], plain: requests.Response) -> Finding:
+    """Return whether what nginx serves, plain and in each compressed form, is what the release has."""
+    # A name with a hash belongs to a collected file, whose addresses were rewritten; without, the
+    # collected file should be a copy of the app's own.
+    path, url = sample["file"] if sample["hashed"] else sample["source"], sample["url"]
+    ours = site.stack.run(site.app, "sha256sum", path).split()[0]
+    # Compressed, in either way, it is another file, which can be older than the first.
+    for form in ("", "gzip", "br"):
+        try:
+            answer = site.get(url, **{"Accept-Encoding": form}) if form else plain
+        except requests.exceptions.ContentDecodingError as error:
+            return unknown("static", f"{url}, asked for as {form}, cannot be decoded", str(error))
+        if answer.status_code != 200:
+            return unknown("static", f"nginx answers {answer.status_code} for {url} as {form}")
+        encoding = answer.headers.get("Content-Encoding", "").lower()
+        if strange := {word.strip() for word in encoding.split(",")} - {"", "identity", *DECODED}:
+            names = " and ".join(sorted(strange))
+            return unknown(
+                "static", f"{url} comes encoded as {names}, which cannot be decoded here"
+            )
+        theirs = hashlib.sha256(answer.content).hexdigest()
+        if ours != theirs:
+            evidence = (f"{path}: sha256 {ours}", f"served: sha256 {theirs}")
+            return site.broken("static-stale", *evidence, url=url)
+    return ok("static", f"{url} is the file that was collected")

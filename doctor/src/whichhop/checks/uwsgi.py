@@ -1,0 +1,148 @@
+"""Hop `uwsgi`: does the app run, does it speak the protocol, and does a worker take a request?"""
+
+import re
+from collections.abc import Iterator
+
+from whichhop.checks import app_container, uwsgi_options, vassals
+from whichhop.finding import Finding, ok, unknown
+from whichhop.target.site import TIMEOUT, Site
+from whichhop.target.stack import StackError
+
+NO_APPLICATION = r"no python application found|unable to load app 0"
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """Yield what is wrong with uWSGI; sends a ping and a request or two, without nginx."""
+    state = site.state(site.app)
+    if not state.running or app_container.keeps_failing(site):
+        yield app_container.not_running(site, state)
+        return
+    if missing := vassals.wrong(site):
+        yield missing
+        return
+    if not site.runs_uwsgi:
+        # Between two attempts to start, or before the first.
+        if state.restarts or app_container.reason(site):
+            yield app_container.not_running(site, state)
+        else:
+            runs = [process.program for process in site.processes if process.pid == 1]
+            yield unknown("uwsgi", f"no uWSGI runs in {site.app} (yet)", *runs)
+        return
+    wrong = _protocol(site)
+    if wrong:
+        yield wrong
+        return
+    wrong = app_container.health(site) or uwsgi_options.wrong(site)
+    if wrong:
+        yield wrong
+        return
+    yield ok("uwsgi", "it speaks its protocol, and a worker answers a request")
+    yield from uwsgi_options.later(site)
+
+
+def _protocol(site: Site) -> Finding | None:
+    """Return what keeps a request that comes to the socket from being answered."""
+    try:
+        passed = site.upstream
+    except StackError:
+        passed = None  # the hop nginx says why; the app may be well
+    if passed and passed.protocol == "http":
+        return _http(site)
+    address, directive = (str(passed), str(passed.directive)) if passed else ("its socket", "")
+    try:
+        speaks, silent = _speaks_uwsgi(site), ""
+    except StackError as error:
+        speaks, silent = False, str(error)
+    if speaks and passed and passed.protocol != "uwsgi":
+        words = {"protocol": passed.protocol, "directive": directive, "address": address}
+        return site.broken("fastcgi-sent-to-uwsgi", directive, **words)
+    if not speaks or _answers_nonsense(site):
+        if _speaks_http(site):
+            seen = "GET / HTTP/1.0 is answered, a uwsgi packet is not"
+            return site.broken("uwsgi-sent-to-http", seen, directive=directive, address=address)
+        if "timed out" in silent:
+            return _silent(site, silent)
+    return _request(site)
+
+
+def _answers_nonsense(site: Site) -> bool:
+    """Whether the packet is called a bad request: by a site that knows no such host, or by any HTTP."""
+    try:
+        return bool(site.straight[0] == 400)
+    except StackError:
+        return False
+
+
+def _speaks_http(site: Site) -> bool:
+    try:
+        return bool(site.ask_uwsgi("http", site.host_header, TIMEOUT))
+    except StackError:
+        return False
+
+
+def _speaks_uwsgi(site: Site) -> bool:
+    """
+    Whether a request is answered, or else a ping: a site may fail so early that it says nothing.
+
+    Raise ``StackError`` when nobody takes either.
+    """
+    try:
+        return bool(site.straight)
+    except StackError as error:
+        problem = str(error)
+    # Even where nobody knows a ping, a free worker takes it, and hangs up.
+    return bool(site.ask_uwsgi("ping", TIMEOUT)) or "timed out" in problem
+
+
+def _http(site: Site) -> Finding | None:
+    """Return what is wrong where nginx speaks HTTP to the app."""
+    if _speaks_http(site):
+        return None
+    try:
+        speaks_uwsgi = _speaks_uwsgi(site)
+    except StackError as error:
+        if "timed out" in str(error):
+            return _silent(site, str(error))
+        return _unusable(error)
+    if speaks_uwsgi:
+        passed = site.upstream
+        lines = site.last_lines(site.app, "invalid request block size", 1)
+        seen = ("GET / HTTP/1.0 is not answered; a uwsgi packet is", *lines)
+        words = {"directive": passed.directive, "address": passed}
+        return site.broken("http-sent-to-uwsgi", *seen, **words)
+    return unknown("uwsgi", "what listens there answers neither HTTP nor the uwsgi protocol")
+
+
+def _request(site: Site) -> Finding | None:
+    """Return why no worker answers a request, or who answers instead of the site."""
+    try:
+        answer = site.straight
+    except StackError as error:
+        if "timed out" in str(error):
+            return None  # the page takes so long, though a worker is free: see the hop django
+        if missing := site.last_lines(site.app, r"-- unavailable modifier requested: 0 --", 1):
+            return site.broken("python-plugin-missing", *missing)
+        # A worker took it and ended it: the hop django looks for the reason in the site.
+        if "error" in site.inside.get("load", {}) or "error" in site.inside.get("urls", {}):
+            return None
+        if any(word in str(error) for word in ("refused", "No such file", "shares no volume")):
+            return _unusable(error)
+        return unknown("uwsgi", "a worker took a request and gave no answer", str(error))
+    status, _, body = answer
+    if status == 500 and body.strip() == "Internal Server Error":
+        lines = site.last_lines(site.app, f"{app_container.NOT_LOADED}|{NO_APPLICATION}")
+        if site.last_lines(site.app, NO_APPLICATION, 1):
+            why = next((line for line in lines if not re.search(NO_APPLICATION, line)), lines[-1])
+            return site.broken("no-python-application", *lines, error=why)
+    return None
+
+
+def _unusable(error: StackError) -> Finding:
+    return unknown("uwsgi", "the socket cannot be used from the app's own container", str(error))
+
+
+def _silent(site: Site, error: str) -> Finding:
+    """Return that no worker takes what waits at the socket; nobody then need wait for a page again."""
+    site.silent = True
+    lines = (error.splitlines()[-1], *site.crowd(), *site.last_lines(site.app))
+    return site.broken("workers-do-not-answer", *lines, seconds=TIMEOUT)

@@ -1,0 +1,86 @@
+"""Why a site's vassal does not run: its Emperor's log says so, and what the vassal said before it ended."""
+
+import itertools
+import re
+
+from whichhop.checks import app_container
+from whichhop.finding import Finding, unknown
+from whichhop.target import uwsgi_log
+from whichhop.target.site import Site
+from whichhop.target.stack import StackError
+
+# What an Emperor says of a vassal, the latest of which counts: core/emperor.c.
+REFUSED = "invalid permissions for vassal"
+ENDED = "curse the uwsgi instance"
+FAILED = f"{ENDED}|removed uwsgi instance|dropping privileges|bad behaving vassal|throttle level"
+READY = "is ready to accept|is now loyal"
+WELL = f"{READY}|has been spawned|reload the uwsgi instance|stop the uwsgi instance"
+
+
+def wrong(site: Site) -> Finding | None:
+    """Return why no vassal answers for a site; ``None`` when one does, or where there is no Emperor."""
+    if site.vassals is None or _answers(site):
+        return None
+    if site.vassal is None:
+        return _missing(site)
+    vassal, log = site.vassal, site.log(site.app)
+    said = rf"{uwsgi_log.USUAL}(?:\[emperor|!!! permissions).* {re.escape(vassal.name)}(?: |$|,)"
+    places = [number for number, line in enumerate(log) if re.search(said, line)]
+    latest = next(
+        (log[n] for n in reversed(places) if re.search(f"{REFUSED}|{FAILED}|{WELL}", log[n])), ""
+    )
+    if REFUSED in latest:
+        owner = f"{vassal.uid}:{vassal.gid}"
+        return site.broken("vassal-refused", latest, owner=owner)
+    if vassal.master and not re.search(FAILED, latest):
+        return None  # it runs: the hops say what keeps it from answering
+    ready = max((n for n in places if re.search(READY, log[n])), default=-1)
+    ends = [n for n in places if n > ready and ENDED in log[n]]
+    if not ends:
+        return unknown("uwsgi", f"the vassal {vassal.name} does not run (yet)", latest)
+    return _failed(site, len(ends), _last_words(log, places))
+
+
+def _answers(site: Site) -> bool:
+    try:
+        return bool(site.straight)
+    except StackError:
+        return False
+
+
+def _missing(site: Site) -> Finding | None:
+    try:
+        socket = site.socket
+    except StackError:
+        return None  # the hops say why
+    address = socket if isinstance(socket, str) else f"port {socket[1]}"
+    if any(
+        re.search(r"^\s*(?:uwsgi-)?socket\s*=.*\$\(", vassal.text, re.MULTILINE)
+        for vassal in site.vassals or ()
+    ):
+        return None  # from an environment that nobody sees
+    known = ", ".join(sorted(vassal.name for vassal in site.vassals or ())) or "none"
+    return site.broken("vassal-missing", f"its vassals: {known}", address=address, host=site.host)
+
+
+def _last_words(log: list[str], places: list[int]) -> list[str]:
+    """Return what a vassal said before it ended last: between two lines of the Emperor about it."""
+    said: list[str] = []
+    for start, end in itertools.pairwise(places):
+        if ENDED in log[end]:
+            said = log[start + 1 : end] or said
+    return said
+
+
+def _failed(site: Site, times: int, said: list[str]) -> Finding:
+    """Return why a vassal ends, and what helps against that where its words are known ones."""
+    for cause, pattern in app_container.REASONS.items():
+        lines = [line for line in said if re.search(pattern, line)][-3:]
+        if lines:
+            error = app_container.telling(lines)
+            advice = site.broken(cause, **app_container.WORDS, error=error).fix
+            return site.broken("vassal-failed", *lines, error=error, times=times, advice=advice)
+    lines = said[-3:]
+    error = lines[-1] if lines else "it says nothing"
+    advice = f"look at what it says: docker compose logs {site.app}"
+    return site.broken("vassal-failed", *lines, error=error, times=times, advice=advice)

@@ -1,0 +1,135 @@
+"""
+Which service of a Compose project is nginx, which is the app, and which sites nginx serves.
+
+Found by looking, so that a stranger's project needs no word about us: at what runs first, then at
+what is meant to run, then at names.
+"""
+
+import contextlib
+import json
+import re
+from typing import Any
+
+import docker.errors
+
+from whichhop.target.containers import jobs
+from whichhop.target.site import Site
+from whichhop.target.stack import Stack, StackError
+
+# As a word of a command line: "uwsgi --ini …" and "/usr/bin/uwsgi", but not "python3 /uwsgi/init.py".
+PROGRAM = r"(?:^|[\s/\"])(?:{name})(?:-debug|-core|_python\w*)?(?:[\s:\"]|$)"
+NAMES = {"nginx": "nginx", "app": "uwsgi"}
+
+
+def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
+    """
+    Return the sites of a project, one for each server block of nginx that passes requests to an app.
+
+    One that cannot be read, or does not run, is one site. ``nginx`` and ``app`` name the services;
+    those not named are looked for. Raise ``StackError`` when they are not there.
+    """
+    services = dict(stack.definition["services"])
+    for name in filter(None, (nginx, app)):
+        if name not in services:
+            known = ", ".join(services)
+            raise StackError(f"{stack.project} has no service {name!r}; it has: {known}")
+    nginx = nginx or _service(stack, services, "nginx", "")
+    usual = app or _service(stack, services, "app", nginx)
+    init = _init(services, usual)
+    first = Site(stack, nginx, usual, init)
+    try:
+        count = len(first.servers)
+    except StackError:
+        # The hops will say why; of several apps, nginx's last words name the one that it misses.
+        wanted = re.search(r'host not found in upstream "([^:"]+)', " ".join(first.refusal))
+        if wanted and wanted[1] in services and not app:
+            first.app = wanted[1]
+        return [first]
+    found = []
+    for number in range(count):
+        site = Site(stack, nginx, usual, init, number) if number else first
+        site.config = first.config  # read once
+        if service := app or _behind(stack, services, site, usual):
+            site.app, site.init = service, _init(services, service)
+            found.append(site)
+    if len(found) > 1:
+        for site in found:
+            site.name, site.is_first = site.host, site is found[0]
+    return found or [first]
+
+
+def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str:
+    """Return the service that most looks like nginx, or like the app."""
+    program = re.compile(PROGRAM.format(name=NAMES[role]))
+    before = services.get(but, {}).get("depends_on") or {}
+    one_shot = {job for name in services for job in jobs(services, name)}
+    scores = {}
+    for name, service in services.items():
+        if name == but or name in one_shot:
+            continue
+        meant = json.dumps([service.get(key) for key in ("entrypoint", "command")])
+        image = json.dumps([service.get(key) for key in ("image", "build")])
+        scores[name] = (
+            8 * bool(program.search(_runs(stack, name)))
+            + 4 * bool(program.search(meant))
+            + 3 * (NAMES[role] in image.lower())
+            + 2 * (NAMES[role] in name or (role == "app" and "django" in name))
+            + (role == "app" and name in before)
+        )
+    best = max(scores, key=lambda name: scores[name], default="")
+    if role == "app" and not scores.get(best) and program.search(_runs(stack, but)):
+        return but  # both in one container
+    if not best or not scores[best]:
+        known = ", ".join(services)
+        raise StackError(
+            f"no service of {stack.project} looks like {NAMES[role]}: name it with --{role}"
+            f" (there are: {known})"
+        )
+    return best
+
+
+def _runs(stack: Stack, service: str) -> str:
+    """Return the command lines of a service's container: as they run, or as it was made."""
+    try:
+        container = stack.container(service)
+    except StackError:
+        return ""
+    attributes = container.attrs
+    with contextlib.suppress(docker.errors.APIError):  # it does not run, or not for long
+        titles = container.top()
+        column = next(i for i, title in enumerate(titles["Titles"]) if title in ("CMD", "COMMAND"))
+        return "\n".join(row[column] for row in titles["Processes"] or [])
+    return " ".join([attributes["Path"], *attributes["Args"]])
+
+
+def _init(services: dict[str, Any], app: str) -> str:
+    """Return the one-shot service that the app waits for, empty with none."""
+    return next(iter(jobs(services, app)), "")
+
+
+def _behind(stack: Stack, services: dict[str, Any], site: Site, usual: str) -> str:
+    """
+    Return the service behind a server block: what its upstream names, or shares the socket's volume.
+
+    The usual one when that leads nowhere, which the hops will find out; empty when it leads to a
+    service that has nothing to do with uWSGI, such as a frontend.
+    """
+    upstream = site.upstream
+    program = re.compile(PROGRAM.format(name=NAMES["app"]))
+    others = [name for name in services if name != site.nginx]
+    if upstream.path:
+        near = [n for n in others if _shares(stack, upstream.path, site.nginx, n)]
+        near.sort(key=lambda name: (not program.search(_runs(stack, name)), name != usual))
+        return near[0] if near else usual
+    for name in others:
+        if upstream.host in stack.addresses(name):
+            is_app = name == usual or program.search(_runs(stack, name) + str(services[name]))
+            return name if is_app or upstream.protocol == "uwsgi" else ""
+    return usual
+
+
+def _shares(stack: Stack, path: str, nginx: str, other: str) -> bool:
+    try:
+        return stack.same_place(path, nginx, other) is not None
+    except StackError:
+        return False  # it has no container
