@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import pytest
 import requests
-from whichhop.__main__ import causes_table
-from whichhop.causes import CAUSES
+from whichhop.causes import CAUSES, table
 from whichhop.finding import Verdict
 
 from tests.conftest import ROOT, discard, started
@@ -552,4 +551,4 @@ def test_no_false_alarm_under_load_nor_just_after_a_restart(patient: Stack) -> N
 def test_every_cause_has_a_test_and_a_line_in_the_docs() -> None:
     source = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [cause for cause in CAUSES if f'"{cause}"' not in source] == []
-    assert (ROOT / "docs/causes.md").read_text() == causes_table()
+    assert (ROOT / "docs/causes.md").read_text() == table()

@@ -13,7 +13,7 @@ import pytest
 import requests
 from whichhop.causes import CAUSES
 from whichhop.diagnosis import diagnose
-from whichhop.finding import Finding, Verdict
+from whichhop.finding import WORKS, Finding, Verdict
 from whichhop.target.discovery import sites
 from whichhop.target.processes import Process
 
@@ -412,7 +412,7 @@ def test_the_doctor_names_the_vassal(
         mend_it(empire)
     if fault == "its app raises":
         # Nothing is said of the site that works, though both have the same log.
-        assert {item.site for item in walk(stack) if item.verdict is not Verdict.OK} == {found.site}
+        assert {item.site for item in walk(stack) if item.verdict not in WORKS} == {found.site}
     assert found.hop == CAUSES[cause].hop
     assert re.search(words, found.summary), found.summary
     assert "uwsgi/vassals/hello.ini" in found.fix or cause == "vassal-missing"

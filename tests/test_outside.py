@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 from whichhop import blackbox, report
-from whichhop.blackbox.causes import OUTSIDE
 from whichhop.blackbox.view import View
+from whichhop.causes import BLACKBOX as OUTSIDE
 from whichhop.finding import Finding, Verdict
 from whichhop.target import client
 from whichhop.target.client import Address, Client
@@ -359,7 +359,7 @@ def test_what_is_wrong_with_a_site_is_named(zoo: Routes, url: str) -> None:
     assert [finding.cause for finding in found] == SITES[url]
     for finding in found:
         assert finding.hop == OUTSIDE[finding.cause].hop
-        assert (finding.verdict is Verdict.OK) == (finding.cause in ADVICE)
+        assert (finding.verdict is Verdict.WARNING) == (finding.cause in ADVICE)
         assert finding.fix
         assert "{" not in finding.summary
     assert list(dict.fromkeys(finding.hop for finding in findings)) == list(blackbox.HOPS)
@@ -531,7 +531,7 @@ def test_a_public_name_that_our_stack_does_not_serve(stack: Stack) -> None:
     port = int(stack.variables["SITE_PORT"])
     findings = named(look("http://staging.example.com", {80: [("127.0.0.1", port)]}))
     assert findings["host-not-served"].verdict is Verdict.BROKEN
-    assert findings["no-https"].verdict is Verdict.OK
+    assert findings["no-https"].verdict is Verdict.WARNING
 
 
 def test_every_cause_has_a_test_and_stands_for_a_hop_of_the_walk() -> None:

@@ -87,8 +87,8 @@ def findings(stranger: Stranger, host: str = SHOP, hops: Iterable[str] = HOPS) -
 
 
 def advice(found: list[Finding]) -> list[str]:
-    """Return the causes of what works and could be better."""
-    return [finding.cause for finding in found if finding.verdict is Verdict.OK and finding.cause]
+    """Return the causes of the warnings."""
+    return [finding.cause for finding in found if finding.verdict is Verdict.WARNING]
 
 
 def assert_healthy(

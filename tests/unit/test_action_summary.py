@@ -46,7 +46,9 @@ def test_a_quoted_log_is_neither_markup_nor_a_command(
 
 
 def test_what_is_not_broken_is_told_too(summarise: Callable[..., tuple[str, str]]) -> None:
-    advice = Finding("uwsgi", Verdict.OK, "it works", "stop-reloads", ("a line",), "add a line")
+    advice = Finding(
+        "uwsgi", Verdict.WARNING, "it works", "stop-reloads", ("a line",), "add a line"
+    )
     annotation, summary = summarise(0, ok("port", "leads"), ok("uwsgi", "accepts"), advice)
     assert annotation == ""
     assert "2 hops work" in summary

@@ -11,7 +11,9 @@ BROKEN = Finding(
     "socket", Verdict.BROKEN, "nginx may not connect.", "socket-mode", ("srw------- <&>",), "chmod"
 )
 LATER = Finding("database", Verdict.BROKEN, "It is locked.", "database-locked", (), "wait")
-WORTH_KNOWING = Finding("uwsgi", Verdict.OK, "A stop reloads.", "stop-reloads", (), "add a line")
+WORTH_KNOWING = Finding(
+    "uwsgi", Verdict.WARNING, "A stop reloads.", "stop-reloads", (), "add a line", "config"
+)
 HEALTHY = [ok(hop, f"{hop} works") for hop in HOPS]
 
 
@@ -28,6 +30,12 @@ HEALTHY = [ok(hop, f"{hop} works") for hop in HOPS]
 )
 def test_what_could_not_be_told_never_passes(findings: list[Finding], status: int) -> None:
     assert report.exit_status(findings) == status
+
+
+def test_a_warning_counts_for_who_is_strict() -> None:
+    assert report.exit_status([*HEALTHY, WORTH_KNOWING], strict=True) == 1
+    assert report.exit_status(HEALTHY, strict=True) == 0
+    assert report.exit_status([unknown("chain", "?")], strict=True) == 2
 
 
 def test_the_first_broken_hop_comes_with_what_was_seen_and_what_to_do() -> None:
@@ -75,6 +83,7 @@ def test_json_has_everything_in_the_order_of_the_chain() -> None:
         "cause": "socket-mode",
         "evidence": ["srw------- <&>"],
         "fix": "chmod",
+        "fix_kind": "",
         "seconds": 0,
         "site": "",
     }

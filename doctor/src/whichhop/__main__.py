@@ -10,9 +10,7 @@ from pathlib import Path
 
 import docker.errors
 
-from whichhop import __version__, blackbox, report
-from whichhop.blackbox.causes import OUTSIDE
-from whichhop.causes import CAUSES, NOT_NAMED
+from whichhop import __version__, blackbox, causes, report
 from whichhop.diagnosis import diagnose
 from whichhop.finding import HOPS, Finding, printable
 from whichhop.target.discovery import sites
@@ -29,7 +27,8 @@ def arguments() -> argparse.Namespace:
         prog=PROGRAM,
         description="Walks the chain from the client to the database and says which hop is broken,"
         " why, and what to do. It changes nothing.",
-        epilog="Exit status: 0 all hops work, 1 one is broken, 2 something could not be judged.",
+        epilog="Exit status: 0 all hops work (with warnings, too, unless --strict), 1 one is broken, 2 something"
+        " could not be judged.",
     )
     where = parser.add_argument_group(
         "what to look at (without any of these: the project in this folder)"
@@ -49,6 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--hop", choices=HOPS, action="append", help="judge this hop only; may be repeated"
     )
+    parser.add_argument("--strict", action="store_true", help="a warning ends with status 1, too")
     parser.add_argument(
         "--watch", action="store_true", help="look again and again; say when something changes"
     )
@@ -65,23 +65,6 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def causes_table() -> str:
-    """Return docs/causes.md."""
-    text = (
-        "# What the doctor can name\n\n"
-        "Made by `whichhop --list-causes`. Words in braces are filled in with what was found.\n"
-    )
-    head = "| cause | hop | you see | what is wrong | what to do |\n|---|---|---|---|---|\n"
-    parts = {"On the machine": CAUSES, "From outside (`--url`)": OUTSIDE}
-    for title, table in parts.items():
-        rows = "".join(
-            f"| `{slug}` | {cause.hop} | {cause.symptom} | {cause.wrong} | {cause.fix} |\n"
-            for slug, cause in table.items()
-        )
-        text += f"\n## {title}\n\n{head}" + rows.replace("{{", "{").replace("}}", "}")
-    return f"{text}\n## What it does not name\n\n" + "".join(f"- {line}\n" for line in NOT_NAMED)
-
-
 def find_sites(options: argparse.Namespace) -> list[Site]:
     """Return the sites to look at; raise ``StackError`` with a sentence when there are none."""
     directory = options.project_directory or Path.cwd()
@@ -89,7 +72,11 @@ def find_sites(options: argparse.Namespace) -> list[Site]:
         raise StackError(f"there is no directory {options.project_directory}")
     stack = Stack.of(directory)
     stack.engine.ping()
-    return sites(stack, options.nginx, options.app)
+    found = sites(stack, options.nginx, options.app)
+    declared = found[0].declaration
+    if unknown := {*declared.fixes, *declared.log} - {*causes.CAUSES}:
+        raise StackError(f"x-whichhop in the Compose file: no cause is called {min(unknown)}")
+    return found
 
 
 def walk(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -144,14 +131,14 @@ def watch(options: argparse.Namespace) -> int:
             before = now
             time.sleep(2)
     except KeyboardInterrupt:
-        return report.exit_status(findings)
+        return report.exit_status(findings, options.strict)
 
 
 def main() -> int:
     """Run the command; return its exit status."""
     options = arguments()
     if options.list_causes:
-        print(causes_table(), end="")
+        print(causes.table(), end="")
         return 0
     try:
         if options.output:
@@ -173,7 +160,7 @@ def main() -> int:
         print(text if options.format in FORMATS else f"\n{text}")
         if options.url and options.format not in FORMATS:
             print(blackbox.NOTE)
-    return report.exit_status(findings)
+    return report.exit_status(findings, options.strict)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from whichhop.checks import app_container, recent, services, vassals
-from whichhop.finding import HOPS, Finding, Verdict, blocked, unknown
+from whichhop.finding import HOPS, WORKS, Finding, Verdict, blocked, unknown
 from whichhop.target.site import Site
 
 # The services whose running container a hop looks into; port, tls, nginx and uwsgi judge themselves
@@ -26,9 +26,7 @@ def look(site: Site, hop: str) -> list[Finding]:
     """Return what one hop finds; the last one, also which services are down that no hop judges."""
     findings = _look(site, hop)
     others = list(services.not_up(site)) if hop == "chain" and site.is_first else []
-    return [
-        finding for finding in findings if finding.verdict is not Verdict.OK or not others
-    ] + others
+    return [item for item in findings if item.verdict is not Verdict.OK or not others] + others
 
 
 def _look(site: Site, hop: str) -> list[Finding]:
@@ -41,7 +39,7 @@ def _look(site: Site, hop: str) -> list[Finding]:
         ):
             return [blocked(hop, "uwsgi")]
     findings = list(importlib.import_module(f"whichhop.checks.{hop}").check(site))
-    if all(finding.verdict is Verdict.OK for finding in findings):
+    if all(finding.verdict in WORKS for finding in findings):
         # It works now; did it a few minutes ago?
         lately = list(recent.failures(site, hop))
         failed = [finding for finding in lately if finding.verdict is Verdict.BROKEN]

@@ -1,7 +1,9 @@
-"""What a check finds: the hop, the verdict, the cause, what was seen, and what to do."""
+"""What a check finds, and the causes by which it can name it: nothing here knows how to look."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 # The chain, in the order of a request. The names are the same everywhere: modules, reports, docs.
 HOPS = (
@@ -22,9 +24,13 @@ class Verdict(StrEnum):
     """What is known of a hop. ``UNKNOWN`` is never ``OK``."""
 
     OK = "ok"
+    WARNING = "warning"  # it works, and something will hurt later, or hurts some
     BROKEN = "broken"
-    BLOCKED = "blocked"  # by an earlier hop: nothing can be said before that is mended
+    BLOCKED = "blocked"  # by an earlier hop: nothing can be said before that is fixed
     UNKNOWN = "could not tell"
+
+
+WORKS = (Verdict.OK, Verdict.WARNING)
 
 
 def printable(text: str) -> str:
@@ -41,9 +47,10 @@ class Finding:
     hop: str
     verdict: Verdict
     summary: str  # one sentence
-    cause: str = ""  # a slug of whichhop.causes: when broken, or when something will hurt later
+    cause: str = ""  # a slug of whichhop.causes: of what is broken, and of a warning
     evidence: tuple[str, ...] = ()  # the very log line, mode, setting or packet
-    fix: str = ""  # a command, or the line to change
+    fix: str = ""  # what to do
+    fix_kind: str = ""  # "command", "config" (a line of a configuration) or "by hand"
     seconds: float = field(default=0, compare=False)  # that looking at the hop took
     site: str = ""  # its host, where nginx serves several
 
@@ -61,9 +68,113 @@ def ok(hop: str, summary: str, *evidence: str) -> Finding:
 
 def blocked(hop: str, by: str) -> Finding:
     """Return that nothing can be said of a hop while what it needs is broken."""
-    return Finding(hop, Verdict.BLOCKED, f"cannot be judged before {by} is mended")
+    return Finding(hop, Verdict.BLOCKED, f"cannot be judged before {by} is fixed")
 
 
 def unknown(hop: str, reason: str, *evidence: str) -> Finding:
     """Return that a hop could not be judged, and why."""
     return Finding(hop, Verdict.UNKNOWN, reason, evidence=evidence)
+
+
+# -- causes
+
+
+class Fix(NamedTuple):
+    """What to do, and whether that is a command to run, a line to change, or something to find out."""
+
+    kind: str
+    text: str
+
+
+def command(text: str) -> Fix:
+    """Return a fix that is a command."""
+    return Fix("command", text)
+
+
+def config(text: str) -> Fix:
+    """Return a fix that is a line of a configuration."""
+    return Fix("config", text)
+
+
+def by_hand(text: str) -> Fix:
+    """Return a fix that somebody has to think about."""
+    return Fix("by hand", text)
+
+
+class Cause(NamedTuple):
+    """
+    A cause: its hop, what a user sees, what is wrong (one sentence), and the fix.
+
+    Words in braces are filled in with what was found.
+    """
+
+    hop: str
+    symptom: str
+    wrong: str
+    fix: Fix
+
+
+class Subject(Protocol):
+    """What is judged: its own words for the braces of causes, and its own fixes, by cause."""
+
+    @property
+    def words(self) -> Mapping[str, object]: ...
+
+    @property
+    def fixes(self) -> Mapping[str, str]: ...
+
+
+class Anybody:
+    """A subject of which nothing is known."""
+
+    words: Mapping[str, object] = {}
+    fixes: Mapping[str, str] = {}
+
+
+ANYBODY = Anybody()
+
+
+class Causes(dict[str, Cause]):
+    """The causes that a module can name, by slug."""
+
+    def broken(self, subject: Subject, cause: str, *evidence: object, **words: object) -> Finding:
+        """Return that a hop is broken by a cause, with the words for its braces."""
+        return self._finding(Verdict.BROKEN, subject, cause, evidence, words)
+
+    def warning(self, subject: Subject, cause: str, *evidence: object, **words: object) -> Finding:
+        """
+        Return that a hop works, but that a cause will hurt, or hurts some.
+
+        For what a client can bring about by what he sends, and for what only hurts later.
+        """
+        return self._finding(Verdict.WARNING, subject, cause, evidence, words)
+
+    def _finding(
+        self,
+        verdict: Verdict,
+        subject: Subject,
+        cause: str,
+        evidence: tuple[object, ...],
+        words: Mapping[str, object],
+    ) -> Finding:
+        entry, known = self[cause], {**subject.words, **words}
+        fix = Fix("by hand", subject.fixes[cause]) if cause in subject.fixes else entry.fix
+        return Finding(
+            entry.hop,
+            verdict,
+            entry.wrong.format(**known),
+            cause,
+            tuple(map(str, evidence)),
+            fix.text.format(**known),
+            fix.kind,
+        )
+
+
+def merge(*tables: Causes) -> Causes:
+    """Return causes of several modules; raise ``ValueError`` for one that two of them have."""
+    merged = Causes()
+    for table in tables:
+        if twice := {*merged} & {*table}:
+            raise ValueError(f"more than one module has the cause {', '.join(sorted(twice))}")
+        merged.update(table)
+    return merged

@@ -5,33 +5,41 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from xml.etree import ElementTree
 
-from whichhop.finding import HOPS, Finding, Verdict
+from whichhop.finding import HOPS, WORKS, Finding, Verdict
 
-SIGNS = {Verdict.OK: "✓", Verdict.BROKEN: "✗", Verdict.BLOCKED: "·", Verdict.UNKNOWN: "?"}
-COLOURS = {Verdict.OK: 32, Verdict.BROKEN: 31, Verdict.BLOCKED: 90, Verdict.UNKNOWN: 33}
-ADVICE, ADVICE_COLOUR = "!", 33  # works, but read this
+SIGNS = {
+    Verdict.OK: "✓",
+    Verdict.WARNING: "!",
+    Verdict.BROKEN: "✗",
+    Verdict.BLOCKED: "·",
+    Verdict.UNKNOWN: "?",
+}
+COLOURS = {
+    Verdict.OK: 32,
+    Verdict.WARNING: 33,
+    Verdict.BROKEN: 31,
+    Verdict.BLOCKED: 90,
+    Verdict.UNKNOWN: 33,
+}
 
 
-def exit_status(findings: Sequence[Finding]) -> int:
-    """Return 1 when something is broken, else 2 when something could not be told, else 0."""
+def exit_status(findings: Sequence[Finding], strict: bool = False) -> int:
+    """
+    Return 1 when something is broken, else 2 when something could not be told, else 0.
+
+    A warning counts as broken when ``strict``, and else not at all.
+    """
     verdicts = {finding.verdict for finding in findings}
-    if Verdict.BROKEN in verdicts:
+    if Verdict.BROKEN in verdicts or (strict and Verdict.WARNING in verdicts):
         return 1
     return 2 if verdicts & {Verdict.UNKNOWN, Verdict.BLOCKED} else 0
 
 
-def is_advice(finding: Finding) -> bool:
-    """Return whether a hop works, and yet has something to say."""
-    return finding.verdict is Verdict.OK and bool(finding.cause)
-
-
 def line(finding: Finding, colour: bool) -> str:
     """Return a finding as one line: what, where, how long it took to see, and in a sentence."""
-    advice = is_advice(finding)
-    sign = ADVICE if advice else SIGNS[finding.verdict]
+    sign, code = SIGNS[finding.verdict], COLOURS[finding.verdict]
     seconds = f"{finding.seconds:4.1f} s" if finding.seconds else " " * 6
     text = f"{sign} {finding.hop:<8} {seconds}  {finding.summary}"
-    code = ADVICE_COLOUR if advice else COLOURS[finding.verdict]
     return f"\x1b[{code}m{text}\x1b[0m" if colour else text
 
 
@@ -39,7 +47,7 @@ def summary(findings: Sequence[Finding]) -> str:
     """Return what to do first, in as few words as a tired person needs."""
     broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
     lines = _first(broken) if broken else [_all_well(findings)]
-    notes = [finding for finding in findings if is_advice(finding)]
+    notes = [finding for finding in findings if finding.verdict is Verdict.WARNING]
     if notes:
         lines += ["", "Not broken, but worth knowing:"]
         for finding in notes:
@@ -60,12 +68,12 @@ def _first(broken: Sequence[Finding]) -> list[str]:
     lines += ["", f"  To do: {first.fix}"]
     if len(broken) > 1:
         later = ", ".join(_where(finding) for finding in broken[1:])
-        lines += ["", f"Also broken: {later}. Mend the first one first, then look again."]
+        lines += ["", f"Also broken: {later}. Fix the first one first, then look again."]
     return lines
 
 
 def _all_well(findings: Sequence[Finding]) -> str:
-    unsure = [finding.hop for finding in findings if finding.verdict is not Verdict.OK]
+    unsure = [finding.hop for finding in findings if finding.verdict not in WORKS]
     if unsure:
         return f"Nothing is known to be broken, but this could not be judged: {', '.join(unsure)}."
     hops = list(dict.fromkeys(finding.hop for finding in findings))
@@ -84,7 +92,8 @@ def as_junit(findings: Sequence[Finding]) -> str:
     """
     Return the findings as JUnit XML: a test case for each, its class name the hop.
 
-    Broken is a failure; blocked and could-not-tell are errors, so that no CI takes them for passed.
+    Broken is a failure; blocked and could-not-tell are errors, so that no CI takes them for passed. A
+    warning passes, under the name of its cause.
     """
     suite = ElementTree.Element("testsuite", name="doctor", tests=str(len(findings)))
     counts = {"failure": 0, "error": 0}
@@ -96,7 +105,7 @@ def as_junit(findings: Sequence[Finding]) -> str:
             name=finding.cause or finding.verdict.value,
             time=f"{finding.seconds:.3f}",
         )
-        if finding.verdict is not Verdict.OK:
+        if finding.verdict not in WORKS:
             kind = "failure" if finding.verdict is Verdict.BROKEN else "error"
             counts[kind] += 1
             ElementTree.SubElement(case, kind, message=finding.summary).text = finding.fix

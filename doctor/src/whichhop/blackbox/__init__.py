@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from whichhop.blackbox import django, media, nginx, port, static, tls
 from whichhop.blackbox.view import View
-from whichhop.finding import Finding, Verdict, blocked, unknown
+from whichhop.finding import WORKS, Finding, Verdict, blocked, unknown
 from whichhop.target.client import Address, Client
 
 CHECKS = {
-    "port": port.check,
-    "tls": tls.check,
-    "nginx": nginx.check,
-    "static": static.check,
-    "media": media.check,
-    "django": django.check,
+    "port": port,
+    "tls": tls,
+    "nginx": nginx,
+    "static": static,
+    "media": media,
+    "django": django,
 }
 HOPS = tuple(CHECKS)
 NOTE = (
@@ -59,7 +59,7 @@ def check(
 def walk(view: View, hops: Sequence[str] = HOPS) -> Iterator[Finding]:
     """Yield what is found in a view, hop by hop."""
     mend_first = ""
-    for number, (hop, look) in enumerate(CHECKS.items()):
+    for number, (hop, module) in enumerate(CHECKS.items()):
         if not set(HOPS[number:]) & set(hops):
             return
         if hop not in hops and (mend_first or hop not in GATES):
@@ -67,15 +67,13 @@ def walk(view: View, hops: Sequence[str] = HOPS) -> Iterator[Finding]:
         started = time.monotonic()
         findings: list[Finding] = []
         try:
-            findings.extend([blocked(hop, mend_first)] if mend_first else look(view))
+            findings.extend([blocked(hop, mend_first)] if mend_first else module.check(view))
         except TimeoutError:
             findings.append(unknown(hop, "the site is too slow for all that is to be judged here"))
         except Exception as error:  # whatever it is, it must not hide the other hops
             reason = str(error) or type(error).__name__
             findings.append(unknown(hop, f"it could not be looked at: {reason}"))
-        if any(
-            f.cause in FATAL or (hop == "port" and f.verdict is not Verdict.OK) for f in findings
-        ):
+        if any(f.cause in FATAL or (hop == "port" and f.verdict not in WORKS) for f in findings):
             mend_first = mend_first or hop
         seconds = time.monotonic() - started
         for finding in settle(findings) if hop in hops else []:
@@ -84,12 +82,10 @@ def walk(view: View, hops: Sequence[str] = HOPS) -> Iterator[Finding]:
 
 
 def settle(findings: list[Finding]) -> list[Finding]:
-    """Return the findings of one hop in order: what is wrong, or that it works; then the advice."""
-    bad = [finding for finding in findings if finding.verdict is not Verdict.OK]
+    """Return the findings of one hop in order: what is wrong, or that it works; then the warnings."""
+    bad = [finding for finding in findings if finding.verdict not in WORKS]
     good = [finding for finding in findings if finding.verdict is Verdict.OK]
-    return (bad or [item for item in good if not item.cause]) + [
-        item for item in good if item.cause
-    ]
+    return (bad or good) + [item for item in findings if item.verdict is Verdict.WARNING]
 
 
 def clean(finding: Finding) -> Finding:

@@ -6,13 +6,174 @@ fields, and never asks whether anybody has that name and password.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
-from whichhop.blackbox.causes import advice, broken
 from whichhop.blackbox.view import DEBUG, View, author
-from whichhop.finding import Finding, Verdict, ok, unknown
+from whichhop.finding import ANYBODY, Cause, Causes, Finding, Verdict, by_hand, config, ok, unknown
 from whichhop.target.client import Answer, Origin
 from whichhop.target.page import Form, Page
+
+CAUSES = Causes(
+    {
+        "no-python-application": Cause(
+            "django",
+            '500, "Internal Server Error" in 21 bytes',
+            "uWSGI itself answers 500 for {url}: it could not load the site, or the error is outside Django.",
+            by_hand(
+                "its log has the traceback; need-app = true makes it fail at the start instead"
+            ),
+        ),
+        "page-fails": Cause(
+            "django",
+            "500 on the page",
+            "{url} is answered with {status}.",
+            by_hand(
+                "the site's log has the traceback; if it has none, let LOGGING send django.request to stderr"
+            ),
+        ),
+        "host-refused": Cause(
+            "django",
+            "400 on every page, static files work",
+            "Django refuses the host that it gets for {host}.",
+            config(
+                "add it to ALLOWED_HOSTS; if it is there, nginx tells Django another one: HTTP_HOST $http_host"
+            ),
+        ),
+        "https-redirect-loop": Cause(
+            "django",
+            "too many redirects",
+            "Django redirects {url} to itself: it takes https for http (SECURE_SSL_REDIRECT).",
+            config(
+                "whoever does TLS must say so: uwsgi_param HTTPS $https if_not_empty; or X-Forwarded-Proto and"
+                " SECURE_PROXY_SSL_HEADER"
+            ),
+        ),
+        "redirect-loop": Cause(
+            "django",
+            "too many redirects",
+            "{url} is redirected in a circle ({location}).",
+            by_hand("follow it with curl -IL; compare who redirects to where"),
+        ),
+        "redirect-port-lost": Cause(
+            "django",
+            "the browser lands on another port, where nothing is",
+            "{url} is redirected to {location}: the port {port}, where visitors are, is lost.",
+            config("HTTP_HOST must have it: uwsgi_param HTTP_HOST $http_host;"),
+        ),
+        "redirect-scheme-lost": Cause(
+            "django",
+            "https turns into http",
+            "{url} is redirected to {location}: from https to http.",
+            config(
+                "tell Django the scheme: uwsgi_param HTTPS $https if_not_empty; or SECURE_PROXY_SSL_HEADER"
+            ),
+        ),
+        "debug-on": Cause(
+            "django",
+            "error pages show source code",
+            "DEBUG is on: {url} shows paths, addresses and settings to everybody.",
+            config("DEBUG = False"),
+        ),
+        "secure-cookie-over-http": Cause(
+            "django",
+            "403, CSRF cookie not set, or the login form again and again",
+            "{cookie} is Secure, so that a browser does not send it back over http (some make an exception"
+            " for localhost).",
+            config(
+                "serve the site by https; without it: CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = False"
+            ),
+        ),
+        "csrf-cookie-other-domain": Cause(
+            "django",
+            "403, CSRF cookie not set",
+            "{cookie} is for {domain}, so that a browser does not keep it for {host}.",
+            config("remove CSRF_COOKIE_DOMAIN, or set it to a domain that {host} is in"),
+        ),
+        "csrf-cookie-missing": Cause(
+            "django",
+            "403, CSRF cookie not set",
+            "The form at {url} comes without a cookie.",
+            config("no cache may keep pages with forms, and no hide_header may remove Set-Cookie"),
+        ),
+        "csrf-referrer-policy": Cause(
+            "django",
+            "403, Origin checking failed: null",
+            "Referrer-Policy: no-referrer makes browsers hide where a form comes from; Django then refuses it.",
+            config("Referrer-Policy same-origin"),
+        ),
+        "host-port-lost": Cause(
+            "django",
+            "403, CSRF verification failed, when a form is sent",
+            "Django sees the host without its port: it takes forms from {accepted}, visitors are at {origin}.",
+            config(
+                "uwsgi_param HTTP_HOST $http_host; (proxy_set_header Host $http_host;), not $host"
+            ),
+        ),
+        "csrf-origin-refused": Cause(
+            "django",
+            "403, CSRF verification failed, when a form is sent",
+            "Django sees the wrong scheme: it takes forms from {accepted}, visitors are at {origin}.",
+            config(
+                "tell it the scheme: uwsgi_param HTTPS $https if_not_empty; behind a proxy that does TLS,"
+                " X-Forwarded-Proto and SECURE_PROXY_SSL_HEADER"
+            ),
+        ),
+        "proxy-host-lost": Cause(
+            "django",
+            "403, CSRF verification failed, when a form is sent",
+            "Django sees another host than {host}: it refuses forms because of where they come from.",
+            config("proxy_set_header Host $http_host; in every proxy on the way"),
+        ),
+        "csrf-refused": Cause(
+            "django",
+            "403 when a form is sent",
+            "The login form at {url} is refused (403), though cookie, Origin and Referer were those of a browser.",
+            by_hand(
+                "Django's log has the reason (logger django.security.csrf), unless a firewall for web"
+                " applications is in front; a page from a cache has an old token"
+            ),
+        ),
+        "form-fails": Cause(
+            "django",
+            "an error when a form is sent",
+            "The login form at {url}, sent empty, gets {status}.",
+            by_hand("the logs of nginx and of the site have the reason"),
+        ),
+        "cookie-flags": Cause(
+            "django",
+            "nothing",
+            "{cookie} is set without {missing}.",
+            config("CSRF_COOKIE_SECURE, SESSION_COOKIE_SECURE and their _HTTPONLY and _SAMESITE"),
+        ),
+        "any-host": Cause(
+            "django",
+            "nothing",
+            "The site answers for any host name, also for an invented one.",
+            config("name the hosts in ALLOWED_HOSTS, and refuse others in nginx (default_server)"),
+        ),
+        "host-spoofable": Cause(
+            "django",
+            "nothing",
+            "Django believes the X-Forwarded-Host of any visitor.",
+            config(
+                'USE_X_FORWARDED_HOST = False; or let nginx set it: uwsgi_param HTTP_X_FORWARDED_HOST "";'
+            ),
+        ),
+        "scheme-spoofable": Cause(
+            "django",
+            "nothing",
+            "Django (or uWSGI) believes the X-Forwarded-Proto of any visitor.",
+            config(
+                "let nginx set it: uwsgi_param HTTP_X_FORWARDED_PROTO $scheme; and HTTP_X_FORWARDED_SSL"
+                ' ""; (proxy_set_header where it speaks HTTP)'
+            ),
+        ),
+    }
+)
+
+broken = partial(CAUSES.broken, ANYBODY)
+advice = partial(CAUSES.warning, ANYBODY)
 
 
 def check(view: View) -> Iterator[Finding]:

@@ -1,12 +1,47 @@
 """Hop `media`, from outside: do the pictures load that the page shows, and can they do no harm?"""
 
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
-from whichhop.blackbox import static
-from whichhop.blackbox.causes import advice, broken
 from whichhop.blackbox.view import View, author
-from whichhop.finding import Finding, ok
+from whichhop.finding import ANYBODY, Cause, Causes, Finding, by_hand, config, ok
+
+CAUSES = Causes(
+    {
+        "media-missing": Cause(
+            "media",
+            "pictures are missing; 404",
+            "There is nothing at {url}, which the page {page} shows: {author} answers 404.",
+            config(
+                "a location for MEDIA_URL whose alias is MEDIA_ROOT, on the same volume as Django's"
+            ),
+        ),
+        "media-permission-denied": Cause(
+            "media",
+            "pictures are missing; 403",
+            "{url} is refused (403).",
+            config(
+                "FILE_UPLOAD_PERMISSIONS = 0o644 (0o640 with a common group); for those that are there: chmod"
+            ),
+        ),
+        "media-fails": Cause(
+            "media",
+            "pictures are missing",
+            "{url}, which the page {page} shows, gets {status} ({type}).",
+            by_hand("look at nginx's log for that address"),
+        ),
+        "media-sniffed": Cause(
+            "media",
+            "nothing",
+            "{url} comes without nosniff: a browser may take an upload for a page, and run it.",
+            config("add_header X-Content-Type-Options nosniff always; in the location of uploads"),
+        ),
+    }
+)
+
+broken = partial(CAUSES.broken, ANYBODY)
+advice = partial(CAUSES.warning, ANYBODY)
 
 MOST = 2  # pictures asked for
 
@@ -16,7 +51,7 @@ def check(view: View) -> Iterator[Finding]:
     if without := list(view.without_pages("media")):
         yield from without
         return
-    folders = {folder(item.url) for item in static.links(view)}
+    folders = {folder(item.url) for item in view.links}
     shown = [(url, page.url) for page in view.pages for url in page.images if view.is_ours(url)]
     # Uploads first: they are what this hop is about.
     shown = sorted(shown, key=lambda item: folder(item[0]) in folders)[:MOST]

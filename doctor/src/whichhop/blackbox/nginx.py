@@ -2,14 +2,84 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
-from whichhop.blackbox import static
-from whichhop.blackbox.causes import advice, broken
 from whichhop.blackbox.view import View, author
-from whichhop.finding import Finding, ok
+from whichhop.finding import ANYBODY, Cause, Causes, Finding, by_hand, config, ok
 from whichhop.target import client
 from whichhop.target.client import Origin
+
+CAUSES = Causes(
+    {
+        "does-not-answer": Cause(
+            "nginx",
+            "the browser waits for ever",
+            "{address} takes connections, but {url} is not answered ({error}).",
+            by_hand(
+                "look at nginx's log: a line for the request, or a limit reached, or no line at all"
+            ),
+        ),
+        "other-server-answers": Cause(
+            "nginx",
+            '"Welcome to nginx!"',
+            "For {host} nginx shows its own first page, not the site.",
+            config(
+                "give the site's server block this server_name, remove the distribution's default site"
+            ),
+        ),
+        "host-not-served": Cause(
+            "nginx",
+            "421 Misdirected Request",
+            "The server says that it does not serve {host} (421).",
+            config("add the name to server_name"),
+        ),
+        "app-not-reached": Cause(
+            "nginx",
+            "502 Bad Gateway, 503 Service Unavailable",
+            "{server} answers {status} for {url}: it gets nothing from the app behind it.",
+            by_hand(
+                "whichhop on that machine names the cause; by hand: is the app up, does its socket or"
+                " port match uwsgi_pass, may nginx connect to it? 503 is also what limit_req answers"
+            ),
+        ),
+        "page-too-slow": Cause(
+            "nginx",
+            "504 Gateway Time-out",
+            "{server} answers 504 for {url}: the app did not answer in time.",
+            by_hand("look what its workers do; whichhop on that machine tells busy from stuck"),
+        ),
+        "nginx-redirect-loop": Cause(
+            "nginx",
+            "too many redirects",
+            "nginx redirects {url} to itself ({location}).",
+            config(
+                "redirect only in the server block of port 80; behind a proxy that does TLS, let the proxy do it"
+            ),
+        ),
+        "version-shown": Cause(
+            "nginx",
+            "nothing",
+            "Every answer tells which version runs: {server}.",
+            config("nginx: server_tokens off;"),
+        ),
+        "development-server": Cause(
+            "nginx",
+            "slow pages; no static files without DEBUG",
+            "Django's development server answers here ({server}); it is not made for visitors.",
+            config("uWSGI behind nginx"),
+        ),
+        "redirect-port-internal": Cause(
+            "nginx",
+            "links without their last slash lead to a dead port",
+            "nginx redirects {url} to {location}: scheme or port are those inside the container.",
+            config("absolute_redirect off;"),
+        ),
+    }
+)
+
+broken = partial(CAUSES.broken, ANYBODY)
+advice = partial(CAUSES.warning, ANYBODY)
 
 
 def check(view: View) -> Iterator[Finding]:
@@ -56,7 +126,7 @@ def works(view: View, server: str) -> Iterator[Finding]:
 
 def directories(view: View) -> Iterator[Finding]:
     """Yield whether nginx, adding a slash, sends visitors to a port that only it knows."""
-    links = static.links(view) if view.visit.page else []
+    links = view.links if view.visit.page else []
     if not links:
         return
     url = max((link.url for link in links), key=lambda url: url.count("/")).rpartition("/")[0]

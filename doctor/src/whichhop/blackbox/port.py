@@ -3,11 +3,63 @@
 import errno
 import socket
 from collections.abc import Iterator
+from functools import partial
 
-from whichhop.blackbox.causes import advice, broken
 from whichhop.blackbox.view import View
-from whichhop.finding import Finding, ok, unknown
+from whichhop.finding import ANYBODY, Cause, Causes, Finding, by_hand, config, ok, unknown
 from whichhop.target.client import Attempt, NotHTTP, Origin
+
+CAUSES = Causes(
+    {
+        "name-unknown": Cause(
+            "port",
+            "server not found",
+            "The name {host} leads to no address ({error}).",
+            by_hand("correct the name, or add it to the DNS"),
+        ),
+        "connection-refused": Cause(
+            "port",
+            "connection refused",
+            "Nothing takes connections on {address}.",
+            config("start nginx; publish its port on 0.0.0.0, not on 127.0.0.1; compare the port"),
+        ),
+        "connection-times-out": Cause(
+            "port",
+            "the browser waits for ever",
+            "No answer at all comes from {address} ({error}).",
+            by_hand(
+                "open the port in the firewall or security group; check that the address is the server's"
+            ),
+        ),
+        "address-family-dead": Cause(
+            "port",
+            "some visitors wait, or cannot come in",
+            "{host} has the address {address}, which takes no connections ({error}); {other} does.",
+            config(
+                "make nginx listen there too ('listen [::]:80' for IPv6), or take the address out of the DNS"
+            ),
+        ),
+        "http-to-tls-port": Cause(
+            "port",
+            "400, The plain HTTP request was sent to HTTPS port",
+            "{address} speaks TLS, and was asked in plain HTTP.",
+            by_hand(
+                "ask https://{netloc}; behind a proxy: proxy_pass https://…, or its plain port"
+            ),
+        ),
+        "not-http": Cause(
+            "port",
+            "the browser says: invalid response, or connection reset",
+            "What takes connections on {address} does not speak HTTP ({error}).",
+            config(
+                "publish the port of nginx, not the uwsgi socket (or another service) behind it"
+            ),
+        ),
+    }
+)
+
+broken = partial(CAUSES.broken, ANYBODY)
+advice = partial(CAUSES.warning, ANYBODY)
 
 # This machine has no way to such an address: that says nothing about the site.
 NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}

@@ -2,36 +2,74 @@
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
 from urllib.parse import urlsplit
 
-from whichhop.blackbox.causes import advice, broken
-from whichhop.blackbox.view import View, author
-from whichhop.finding import Finding, ok
+from whichhop.blackbox.view import Link, View, author
+from whichhop.finding import ANYBODY, Cause, Causes, Finding, by_hand, config, ok
 from whichhop.target.client import Answer
 
-MOST = 3  # files asked for
+CAUSES = Causes(
+    {
+        "static-not-routed": Cause(
+            "static",
+            "pages without style; 404 from Django",
+            "Django answers 404 for {url}: no location of nginx serves static files.",
+            config("add to the server block: location {prefix} {{ alias /path/to/STATIC_ROOT/; }}"),
+        ),
+        "static-missing": Cause(
+            "static",
+            "pages without style; 404",
+            "There is nothing at {url} ({status}), which the page {page} links.",
+            by_hand(
+                "manage.py collectstatic, into the directory that nginx serves; compare alias and root"
+            ),
+        ),
+        "static-permission-denied": Cause(
+            "static",
+            "pages without style; 403",
+            "{url} is refused (403).",
+            by_hand(
+                "let nginx's workers read STATIC_ROOT: r on the files, x on every directory above"
+            ),
+        ),
+        "static-fails": Cause(
+            "static",
+            "pages without style",
+            "{url}, which the page {page} links, gets {status}.",
+            config("serve static files by nginx itself; they need neither Django nor a login"),
+        ),
+        "static-wrong-type": Cause(
+            "static",
+            "the browser refuses style sheets or scripts",
+            "{url} comes as {type}.",
+            config("include mime.types in nginx.conf"),
+        ),
+        "static-mixed-content": Cause(
+            "static",
+            "pages without style, only with https",
+            "The page {page} links {url}, which a browser refuses: plain HTTP inside of HTTPS.",
+            config("STATIC_URL = '/static/', without scheme and host; or tell Django the scheme"),
+        ),
+        "static-not-cached": Cause(
+            "static",
+            "slower than need be",
+            "{url} has a hash in its name, and is not kept ({cache}).",
+            config(
+                'add_header Cache-Control "public, max-age=31536000, immutable"; for such names'
+            ),
+        ),
+    }
+)
+
+broken = partial(CAUSES.broken, ANYBODY)
+advice = partial(CAUSES.warning, ANYBODY)
+
 DAY = 86_400
 
 # What a browser takes for a script: https://mimesniff.spec.whatwg.org/#javascript-mime-type
 SCRIPT = re.compile(r"(text|application)/(x-)?(java|ecma)script")
 HASHED = re.compile(r"[.-][0-9a-f]{8,}\.[a-z0-9]+$")
-
-
-class Link(NamedTuple):
-    """A file that a page links."""
-
-    url: str
-    page: str
-    is_style: bool
-
-
-def links(view: View) -> list[Link]:
-    """Return the files of the site's own host that its page links, of each kind at least one."""
-    styles = [Link(url, page.url, True) for page in view.pages for url in page.styles]
-    scripts = [Link(url, page.url, False) for page in view.pages for url in page.scripts]
-    ours = [[item for item in found if view.is_ours(item.url)] for found in (styles, scripts)]
-    return (ours[0][: MOST - 1] + ours[1])[:MOST]
 
 
 def check(view: View) -> Iterator[Finding]:
@@ -41,7 +79,7 @@ def check(view: View) -> Iterator[Finding]:
         return
     found: list[Finding] = []
     urls = []
-    for link in links(view):
+    for link in view.links:
         mixed = link.page.startswith("https:") and link.url.startswith("http:")
         finding = (
             broken("static-mixed-content", page=link.page, url=link.url)

@@ -4,14 +4,116 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from whichhop.blackbox.causes import advice, broken
 from whichhop.blackbox.view import View
-from whichhop.finding import Finding, ok
+from whichhop.finding import ANYBODY, Cause, Causes, Finding, by_hand, config, ok
 from whichhop.target import certificate as certs
 from whichhop.target.client import Answer, Handshake, Origin
+
+CAUSES = Causes(
+    {
+        "tls-plain-port": Cause(
+            "tls",
+            "wrong version number; a record too long",
+            "{address} speaks plain HTTP, and was asked for TLS.",
+            config("put 'ssl' behind this port in nginx's listen, or publish the port that has it"),
+        ),
+        "https-refused": Cause(
+            "tls",
+            "connection refused, after a redirect",
+            "Plain HTTP leads to {origin}, where nothing takes connections ({error}).",
+            config("publish the port of https too, or do not redirect; check the firewall"),
+        ),
+        "tls-handshake-fails": Cause(
+            "tls",
+            "secure connection failed",
+            "The server breaks off the handshake for {host}: {error}.",
+            by_hand(
+                "look for a server block with this server_name, 'listen … ssl' and a certificate, and without"
+                " ssl_reject_handshake; allow TLS 1.2 and 1.3 (ssl_protocols)"
+            ),
+        ),
+        "tls-certificate-expired": Cause(
+            "tls",
+            "the browser warns: certificate expired",
+            "The certificate for {host} ended on {end}.",
+            by_hand("renew it, then nginx -s reload; if it is renewed, nginx was not reloaded"),
+        ),
+        "tls-certificate-not-yet-valid": Cause(
+            "tls",
+            "the browser warns: certificate not yet valid",
+            "The certificate for {host} begins on {begin}.",
+            by_hand("correct the clock of this machine, or of the one that made the certificate"),
+        ),
+        "tls-certificate-other-name": Cause(
+            "tls",
+            "the browser warns: wrong name",
+            "The certificate is not for {host}, but for {names}.",
+            config(
+                "get one for {host}; or put it into the server block that has this server_name: without one"
+                " the default server's is shown"
+            ),
+        ),
+        "tls-certificate-self-signed": Cause(
+            "tls",
+            "the browser warns: unknown issuer",
+            "The certificate for {host} is signed by itself.",
+            by_hand("get one from an authority, such as Let's Encrypt"),
+        ),
+        "tls-chain-incomplete": Cause(
+            "tls",
+            "some clients refuse the certificate, browsers often do not",
+            "The certificate for {host} comes without the intermediate one of {issuer}.",
+            config(
+                "ssl_certificate must name the full chain (fullchain.pem), not the certificate alone"
+            ),
+        ),
+        "tls-authority-unknown": Cause(
+            "tls",
+            "the browser warns: unknown issuer",
+            "The certificate for {host} is by {issuer}, whom this machine does not trust.",
+            by_hand(
+                "get one from a public authority; or give the private one's certificate to every client"
+            ),
+        ),
+        "tls-certificate-refused": Cause(
+            "tls",
+            "the browser warns",
+            "This machine refuses the certificate for {host}: {error}.",
+            by_hand("have a new certificate made"),
+        ),
+        "tls-certificate-ends-soon": Cause(
+            "tls",
+            "nothing yet",
+            "The certificate for {host} ends in {days} days, on {end}.",
+            by_hand("find out why it was not renewed; nginx needs a reload to see a new one"),
+        ),
+        "no-https": Cause(
+            "tls",
+            "the browser says: not secure",
+            "The site is public and speaks plain HTTP: everybody on the way reads along, passwords included.",
+            config("serve it by HTTPS"),
+        ),
+        "no-https-redirect": Cause(
+            "tls",
+            "the browser says: not secure",
+            "The site is there by plain HTTP, too: {url} is answered ({status}), not sent to https.",
+            config("in the server block of port 80: return 301 https://$host$request_uri;"),
+        ),
+        "https-redirect-loses-path": Cause(
+            "tls",
+            "old links lead to the front page",
+            "{url} is redirected to {location}: the path is lost.",
+            config("return 301 https://$host$request_uri;"),
+        ),
+    }
+)
+
+broken = partial(CAUSES.broken, ANYBODY)
+advice = partial(CAUSES.warning, ANYBODY)
 
 PRIVATE = (".localhost", ".local", ".internal", ".lan", ".test", ".home.arpa")
 

@@ -8,14 +8,24 @@ import re
 import secrets
 from collections.abc import Iterator
 from functools import cached_property
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 from whichhop.finding import Finding, blocked, unknown
 from whichhop.target.client import Answer, Client, Origin
 from whichhop.target.page import Form, Page
 
+MOST = 3  # files of a page that are asked for
 REDIRECTS = 5  # then no more are followed
 DEBUG = re.compile(r"<code>DEBUG\s*=\s*True</code>|<h2>Traceback|Using the URLconf defined in")
+
+
+class Link(NamedTuple):
+    """A style sheet or script that a page links."""
+
+    url: str
+    page: str
+    is_style: bool
 
 
 def author(answer: Answer) -> str:
@@ -116,6 +126,14 @@ class View:
         if not any(self._links(answer) for answer in answers) and self.login:
             answers.append(self.login[0])
         return [Page(answer.url, answer.text) for answer in answers]
+
+    @cached_property
+    def links(self) -> list[Link]:
+        """The files of the site's own host that its page links, of each kind at least one."""
+        styles = [Link(url, page.url, True) for page in self.pages for url in page.styles]
+        scripts = [Link(url, page.url, False) for page in self.pages for url in page.scripts]
+        own = [[item for item in found if self.is_ours(item.url)] for found in (styles, scripts)]
+        return (own[0][: MOST - 1] + own[1])[:MOST]
 
     def _links(self, answer: Answer) -> bool:
         page = Page(answer.url, answer.text)

@@ -3,10 +3,115 @@
 import re
 from collections.abc import Sequence
 
-from whichhop.finding import Finding
+from whichhop.checks import shared
+from whichhop.finding import Cause, Causes, Finding, by_hand, command, config, merge
 from whichhop.target.containers import State
 from whichhop.target.site import Site
 from whichhop.target.stack import StackError
+
+CAUSES = Causes(
+    {
+        "app-not-running": Cause(
+            "uwsgi",
+            "502 or 503 at once",
+            "The container of the app is not running ({state}).",
+            command(
+                "docker compose up --wait; its log says why it ended: docker compose logs {app}"
+            ),
+        ),
+        "app-paused": Cause(
+            "uwsgi",
+            "504 after the time limit",
+            "The container of the app is paused.",
+            command("docker compose unpause {app}"),
+        ),
+        "entrypoint-not-executable": Cause(
+            "uwsgi",
+            "502; the app container ends at once",
+            "The container's first program cannot be run: {error}",
+            by_hand(
+                "chmod +x in the image; line ends of Unix (.gitattributes: *.sh text eol=lf); an interpreter"
+                " that the image has"
+            ),
+        ),
+        "shared-library-missing": Cause(
+            "uwsgi",
+            "502; the app container restarts again and again (127)",
+            "uWSGI was built on another base than it runs on: {error}",
+            by_hand(
+                "build it in the image it runs in, and make 'uwsgi --version' the last step of the build"
+            ),
+        ),
+        "virtualenv-wrong": Cause(
+            "uwsgi",
+            "502; the app container restarts again and again",
+            "The virtualenv that uWSGI is given is none for it: {error}",
+            config(
+                "correct virtualenv (home) in {ini}; it must be made by the Python that uWSGI was built with"
+            ),
+        ),
+        "uwsgi-option-refused": Cause(
+            "uwsgi",
+            "502; the app container restarts again and again",
+            "uWSGI does not know an option: {error}",
+            config("correct its name; a comment in an ini file needs a line of its own"),
+        ),
+        "uwsgi-cannot-bind": Cause(
+            "uwsgi",
+            "502; the app container restarts again and again",
+            "uWSGI cannot make its socket: {error}",
+            by_hand(
+                "the directory must be there and belong to the user of uWSGI ({place}); for TCP, no other"
+                " program may have the port"
+            ),
+        ),
+        "listen-above-somaxconn": Cause(
+            "uwsgi",
+            "502; the app container restarts again and again",
+            "uWSGI's listen is larger than the container's net.core.somaxconn: {error}",
+            config("sysctls: net.core.somaxconn in the Compose file, or a smaller listen"),
+        ),
+        "app-not-loaded": Cause(
+            "uwsgi",
+            "502 or 503; the app container restarts again and again",
+            "uWSGI cannot load the site and ends: {error}",
+            by_hand("correct that, then docker compose up --build --wait"),
+        ),
+        "collectstatic-failed": Cause(
+            "uwsgi",
+            "502; the app container ends before uWSGI starts",
+            "collectstatic, which runs before uWSGI, fails: {error}",
+            by_hand(
+                "make the directory STATIC_ROOT in the image and give it to the user of the container before a"
+                " volume is mounted there"
+            ),
+        ),
+        "app-out-of-memory": Cause(
+            "uwsgi",
+            "502 or 503 now and then; the app container restarts",
+            "The app was killed because it used more memory than the container may have.",
+            config(
+                "lower the number of workers, or raise mem_limit of {app} in the Compose file; when it happens at"
+                " the start, and uWSGI finds a million file descriptors: max-fd = 4096 in {ini}"
+            ),
+        ),
+        "init-failed": Cause(
+            "uwsgi",
+            "connection refused or 503 after docker compose up",
+            "The app was not started, because {init} failed: {error}",
+            by_hand("do what that sentence says, then docker compose up --wait"),
+        ),
+        "healthcheck-wrong": Cause(
+            "uwsgi",
+            "the container is unhealthy, though the site works",
+            "{service} answers, but its health check fails: {error}",
+            config(
+                "correct healthcheck: a program that the image has, 127.0.0.1 instead of localhost, a Host that"
+                " Django allows; a uwsgi socket answers no HTTP"
+            ),
+        ),
+    }
+)
 
 # What a Python program says last, and uWSGI when it has no site to run.
 EXCEPTION = r"^\w[\w.]*(?:Error|Exception|ImproperlyConfigured)\b"
@@ -30,7 +135,7 @@ REASONS = {
     "database-refused": r"OperationalError.*Connection refused|connection to server .* failed: Connection refused",
     "app-not-loaded": NOT_LOADED,
 }
-
+OF_A_START = merge(CAUSES, shared.CAUSES)
 
 # What these causes say of a place that only their log line knows.
 WORDS = {"place": "the socket's", "where": "the database", "host": "of that name"}
@@ -46,21 +151,24 @@ def telling(lines: Sequence[str]) -> str:
 def not_running(site: Site, state: State) -> Finding:
     """Return why the app does not run: init, the engine or its own log say so."""
     if state.status == "paused":
-        return site.broken("app-paused")
+        return CAUSES.broken(site, "app-paused")
     if site.init_failed:
         error = (site.last_lines(site.init, count=1) or ("",))[0]
-        return site.broken(
-            "init-failed", *site.last_lines(site.init), error=error.removeprefix(f"{site.init}: ")
+        return CAUSES.broken(
+            site,
+            "init-failed",
+            *site.last_lines(site.init),
+            error=error.removeprefix(f"{site.init}: "),
         )
     if state.out_of_memory and state.exit_code:
         lines = site.last_lines(site.app, "DAMN|memory|max file descriptor")
-        return site.broken("app-out-of-memory", str(state), *lines)
+        return CAUSES.broken(site, "app-out-of-memory", str(state), *lines)
     known = reason(site)
     ended_badly = state.restarts or state.error or state.exit_code not in (0, 30, 137, 143)
     if known and ended_badly:
         cause, lines = known
-        return site.broken(cause, *lines, **WORDS, error=telling(lines))
-    return site.broken("app-not-running", *site.last_lines(site.app), state=state)
+        return OF_A_START.broken(site, cause, *lines, **WORDS, error=telling(lines))
+    return CAUSES.broken(site, "app-not-running", *site.last_lines(site.app), state=state)
 
 
 def keeps_failing(site: Site) -> bool:
@@ -104,8 +212,12 @@ def health(site: Site) -> Finding | None:
             error = log[-1]["Output"].strip().splitlines()[-1:] if log else []
             if service == site.app and _is_ill(site):
                 continue  # it is right
-            return site.broken(
-                "healthcheck-wrong", *error, service=service, error=" ".join(error) or "no output"
+            return CAUSES.broken(
+                site,
+                "healthcheck-wrong",
+                *error,
+                service=service,
+                error=" ".join(error) or "no output",
             )
     return None
 

@@ -5,9 +5,20 @@ from collections.abc import Iterator
 
 import requests
 
-from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.finding import Cause, Causes, Finding, blocked, config, ok, unknown
 from whichhop.target.site import Site
 from whichhop.target.stack import StackError
+
+CAUSES = Causes(
+    {
+        "request-id-lost": Cause(
+            "chain",
+            "a request cannot be followed through the logs",
+            "The id {request_id} of an answer is not in the log of {service}.",
+            config("set X-Request-ID in uwsgi_params, and keep the request_id filter in LOGGING"),
+        ),
+    }
+)
 
 
 def check(site: Site) -> Iterator[Finding]:
@@ -30,7 +41,7 @@ def check(site: Site) -> Iterator[Finding]:
         try:
             site.stack.log_entry(service, request_id)
         except StackError:
-            yield site.broken("request-id-lost", request_id=request_id, service=service)
+            yield CAUSES.broken(site, "request-id-lost", request_id=request_id, service=service)
             return
     yield ok("chain", f"request {request_id} is in the answer, in nginx's log and in Django's")
 

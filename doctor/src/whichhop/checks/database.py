@@ -4,9 +4,83 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.checks import shared
+from whichhop.finding import (
+    Cause,
+    Causes,
+    Finding,
+    blocked,
+    by_hand,
+    command,
+    config,
+    merge,
+    ok,
+    unknown,
+)
 from whichhop.target.site import DATABASE_ERRORS, Site
 from whichhop.target.stack import StackError
+
+CAUSES = Causes(
+    {
+        "migrations-missing": Cause(
+            "database",
+            "500 on pages that use the newest tables",
+            "The database lacks {count} migrations, {first} the first.",
+            command("{migrate}"),
+        ),
+        "tables-missing": Cause(
+            "database",
+            "500 on pages that use them",
+            "The database has no table {first}, though its migrations count as applied.",
+            by_hand("restore the database from a backup"),
+        ),
+        "database-missing": Cause(
+            "database",
+            "500 on every page",
+            "There is no database at {path}.",
+            by_hand("restore it, or make a new one: {migrate}"),
+        ),
+        "database-not-writable": Cause(
+            "database",
+            "pages work, logging in gets 500",
+            "The site may not write to {path} (mode {mode}, owner {owner}): SQLite needs to write the file"
+            " and its directory.",
+            command("give both to the user of the app container: chown -R {user}"),
+        ),
+        "database-not-on-volume": Cause(
+            "database",
+            "all data is gone after the next deploy",
+            "The database is at {path}, which is no volume: it ends with the container.",
+            config("mount a named volume at the directory of the database in {app}"),
+        ),
+        "query-fails": Cause(
+            "database",
+            "500 on pages that use the table",
+            "The front page asks the database for something that it has not: {error} ({place}).",
+            by_hand("make the migration that is missing, or restore the database from a backup"),
+        ),
+        "database-locked": Cause(
+            "database",
+            "500 or a long wait when something is saved",
+            "Another process holds the database's write lock for more than 2 s.",
+            by_hand(
+                "find it: docker compose top {app}; a shell or a command left open holds it until it ends"
+            ),
+        ),
+        "database-damaged": Cause(
+            "database",
+            "500 on every page",
+            "SQLite cannot use {path}: {error}.",
+            by_hand("restore the file from a backup"),
+        ),
+        "database-too-many-clients": Cause(
+            "database",
+            "500 under load",
+            "The database takes no more connections: {error}",
+            by_hand("fewer workers, a smaller CONN_MAX_AGE, a pool; only then max_connections"),
+        ),
+    }
+)
 
 # What a database server, or the way to it, says; PostgreSQL's and MySQL's client libraries.
 REFUSED = {
@@ -36,15 +110,17 @@ def check(site: Site) -> Iterator[Finding]:
         yield unknown("database", str(error))
         return
     if missing:
-        yield site.broken("migrations-missing", *missing, count=len(missing), first=missing[0])
+        yield CAUSES.broken(
+            site, "migrations-missing", *missing, count=len(missing), first=missing[0]
+        )
         return
     tables = site.report("tables")["missing"]
     if tables:
-        yield site.broken("tables-missing", *tables, first=tables[0])
+        yield CAUSES.broken(site, "tables-missing", *tables, first=tables[0])
         return
     page = site.page
     if page.get("type") in DATABASE_ERRORS:
-        yield site.broken("query-fails", error=page["error"], place=page["place"])
+        yield CAUSES.broken(site, "query-fails", error=page["error"], place=page["place"])
         return
     what = "its write lock can be had" if "sqlite" in site.inside else "it takes connections"
     yield ok("database", f"it answers, it is migrated, and {what}")
@@ -60,7 +136,7 @@ def _server(site: Site) -> Finding | None:
     for cause, pattern in REFUSED.items():
         if re.search(pattern, report["error"]):
             words = {"where": where, "host": database["host"], "error": report["error"]}
-            return site.broken(cause, report["error"], **words)
+            return merge(CAUSES, shared.CAUSES).broken(site, cause, report["error"], **words)
     return unknown("database", report["error"])
 
 
@@ -70,12 +146,13 @@ def _sqlite(site: Site) -> Finding | None:
     error = report.get("error", "")
     _, file, *_ = report["places"]
     if file.get("error") == "No such file or directory":
-        return site.broken("database-missing", error, path=file["path"])
+        return CAUSES.broken(site, "database-missing", error, path=file["path"])
     for place in report["places"]:
         if place.get("full"):
-            return site.broken("disk-full", error, path=place["path"])
+            return shared.CAUSES.broken(site, "disk-full", error, path=place["path"])
         if not (place.get("readable") and place.get("writable")):
-            return site.broken(
+            return CAUSES.broken(
+                site,
                 "database-not-writable",
                 error or f"{place['path']}: mode {place.get('mode')}",
                 path=place["path"],
@@ -84,11 +161,11 @@ def _sqlite(site: Site) -> Finding | None:
                 user=site.app_identity,
             )
     if "locked" in error:
-        return site.broken("database-locked", error)
+        return CAUSES.broken(site, "database-locked", error)
     if "malformed" in error or "not a database" in error:
-        return site.broken("database-damaged", path=file["path"], error=error)
+        return CAUSES.broken(site, "database-damaged", path=file["path"], error=error)
     if error:
         return unknown("database", f"SQLite says: {error}")
     if not site.stack.mount(site.app, str(PurePosixPath(file["path"]).parent)):
-        return site.broken("database-not-on-volume", path=file["path"])
+        return CAUSES.broken(site, "database-not-on-volume", path=file["path"])
     return None

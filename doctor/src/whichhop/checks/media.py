@@ -4,9 +4,53 @@ import os
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.checks import shared
+from whichhop.finding import Cause, Causes, Finding, blocked, command, config, ok, unknown
 from whichhop.target import nginx_config, upstream
 from whichhop.target.site import Site
+
+CAUSES = Causes(
+    {
+        "media-permission-denied": Cause(
+            "media",
+            "403 for some or all uploads",
+            "nginx's workers ({identity}) may not read {path}: {blame}.",
+            config(
+                "set FILE_UPLOAD_PERMISSIONS = 0o640 (0o644 without a common group) in settings.py;"
+                " for those that are there: chmod"
+            ),
+        ),
+        "media-not-routed": Cause(
+            "media",
+            "404 from Django for uploads",
+            "No location of nginx serves {prefix}, so Django is asked for it, which does not do that"
+            " without DEBUG.",
+            config("add to the server block: location {prefix} {{ alias /path/to/MEDIA_ROOT/; }}"),
+        ),
+        "media-missing": Cause(
+            "media",
+            "404 for uploads",
+            "Django stored {name}, but nginx finds nothing at {path}: they do not see the same volume.",
+            config(
+                "mount the volume with the uploads in both services, at the path that nginx's location names"
+            ),
+        ),
+        "media-not-writable": Cause(
+            "media",
+            "500 when somebody uploads",
+            "The site may not write to {path} (mode {mode}, owner {owner}), where uploads go.",
+            command(
+                "docker compose exec {app} chmod 2750 {path}; when the owner is not {user}, give it back to it"
+            ),
+        ),
+        "media-not-on-volume": Cause(
+            "media",
+            "uploads are gone after the next deploy",
+            "Uploads go to {path}, which is no volume: they end with the container.",
+            config("mount a named volume at exactly that path in {app}, and in {nginx}"),
+        ),
+    }
+)
 
 
 def check(site: Site) -> Iterator[Finding]:
@@ -25,10 +69,11 @@ def check(site: Site) -> Iterator[Finding]:
         return
     for place in sample["directories"]:
         if place.get("full"):
-            yield site.broken("disk-full", path=place["path"])
+            yield shared.CAUSES.broken(site, "disk-full", path=place["path"])
             return
         if not place.get("writable"):
-            yield site.broken(
+            yield CAUSES.broken(
+                site,
                 "media-not-writable",
                 path=place["path"],
                 mode=place.get("mode", place.get("error")),
@@ -37,7 +82,7 @@ def check(site: Site) -> Iterator[Finding]:
             )
             return
     if not site.stack.mount(site.app, root):
-        yield site.broken("media-not-on-volume", path=root)
+        yield CAUSES.broken(site, "media-not-on-volume", path=root)
         return
     url = prefix + quote(os.fsencode(sample["name"]))
     location = nginx_config.location(site.server, url)
@@ -57,22 +102,24 @@ def _not_routed(site: Site, url: str, prefix: str) -> Finding:
         return ok("media", f"{url} comes from the app, not from nginx")
     if status >= 500:
         return blocked("media", f"what makes nginx answer {status}")
-    return site.broken("media-not-routed", prefix=prefix)
+    return CAUSES.broken(site, "media-not-routed", prefix=prefix)
 
 
 def _nothing_uploaded(site: Site, directory: str) -> Finding:
     if directory in site.look_along(directory) and site.as_nginx("test", "-x", directory).code:
-        return site.broken("media-permission-denied", **site.why_not("x", directory))
+        return CAUSES.broken(site, "media-permission-denied", **site.why_not("x", directory))
     return ok("media", "nothing is uploaded yet; nginx may enter the directory")
 
 
 def _served(site: Site, url: str, path: str, stored: str) -> Finding:
     status = site.get(url).status_code
     if status == 404:
-        return site.broken("media-missing", name=stored, path=path)
+        return CAUSES.broken(site, "media-missing", name=stored, path=path)
     if status == 403:
         denied = site.why_not("r", path)
-        return site.broken("media-permission-denied", "{path}: {blame}".format(**denied), **denied)
+        return CAUSES.broken(
+            site, "media-permission-denied", "{path}: {blame}".format(**denied), **denied
+        )
     if status == 200:
         return ok("media", f"{url}, the newest upload, comes from nginx")
     return unknown("media", f"nginx answers {status} for {url}")

@@ -8,11 +8,98 @@ from urllib.parse import urlsplit
 
 import requests
 
-from whichhop.finding import Finding, blocked, ok
+from whichhop.checks import shared
+from whichhop.finding import Cause, Causes, Finding, blocked, by_hand, command, config, ok
 from whichhop.target import nginx_config, upstream
 from whichhop.target.front import NoSite
 from whichhop.target.site import NOWHERE, TIMEOUT, Site
 from whichhop.target.stack import StackError
+
+CAUSES = Causes(
+    {
+        "nginx-config-invalid": Cause(
+            "nginx",
+            "changes have no effect; the next start fails",
+            "nginx refuses the configuration that it would be restarted with: {error}",
+            config("correct the line named in the message, then docker compose up --build --wait"),
+        ),
+        "upstream-name-unknown": Cause(
+            "nginx",
+            "connection refused; nginx restarts again and again",
+            "nginx cannot start, because nobody in its network has the name in uwsgi_pass: {error}",
+            config(
+                "name the service that runs uWSGI (here: {app}), in the same network, and let nginx start"
+                " after it (depends_on); a Unix socket needs no name"
+            ),
+        ),
+        "mount-is-a-directory": Cause(
+            "nginx",
+            "nginx does not start, or has its default site",
+            "{path} should be a file, but is a directory: what it is mounted from, {source}, was not there"
+            " when the container was made, and Docker made an empty directory of that name.",
+            by_hand(
+                "remove that directory, put the file there, then docker compose up --force-recreate"
+            ),
+        ),
+        "mount-is-stale": Cause(
+            "nginx",
+            "changes have no effect, even after a reload",
+            "{path} in the container is an older file than {source}: a mounted file stays the one that it"
+            " was, and an editor or git makes a new one.",
+            command(
+                "docker compose up --force-recreate {service}; or mount the directory instead of the file"
+            ),
+        ),
+        "other-server-answers": Cause(
+            "nginx",
+            '"Welcome to nginx!", another site, or 404',
+            "For {host}, nginx answers with another server block than the one of the site: {other}.",
+            config(
+                "give the site's block this server_name, or 'listen … default_server'; remove the default"
+                " site; a file counts only where an include names it (*.conf)"
+            ),
+        ),
+        "nginx-redirect-loop": Cause(
+            "nginx",
+            "too many redirects",
+            "nginx itself redirects {url} to {location}, and nothing here speaks TLS.",
+            config("remove that return; whoever does TLS in front should redirect"),
+        ),
+        "nginx-does-not-answer": Cause(
+            "nginx",
+            "the browser waits for ever",
+            "nginx accepts connections, but does not answer within {seconds} s.",
+            command(
+                "docker compose restart {nginx}; if it comes back, see docker compose logs {nginx}"
+            ),
+        ),
+        "uwsgi-params-missing": Cause(
+            "nginx",
+            "502 on every page",
+            "Where nginx passes requests on ({place}) it says nothing about them: {missing} is not set.",
+            config(
+                "include uwsgi_params in the same block as uwsgi_pass, and all other uwsgi_param lines with it:"
+                " a block with one of its own inherits none"
+            ),
+        ),
+        "host-port-lost": Cause(
+            "nginx",
+            "403, CSRF verification failed, when a form is sent",
+            "nginx tells Django the host without the port ({param}), but visitors come to {host}.",
+            config("keep your own uwsgi_params, with: uwsgi_param HTTP_HOST $http_host;"),
+        ),
+        "cookies-cached": Cause(
+            "nginx",
+            "users see each other's pages, or are logged in as somebody else",
+            "nginx gives answers that it keeps ({cache}) to everybody, though they are for one visitor: it"
+            " ignores {ignored}, which would say so.",
+            config(
+                "remove that {directive}; or keep nothing for who sends a cookie: {directive_no_cache} $http_cookie;"
+                " {directive_bypass} $http_cookie;"
+            ),
+        ),
+    }
+)
 
 MOUNTED_FILE = (".conf", ".ini", ".pem", ".crt", ".key", ".cfg", "_params")
 
@@ -36,7 +123,7 @@ def check(site: Site) -> Iterator[Finding]:
     try:
         answer = site.get(NOWHERE)
     except requests.RequestException as error:
-        yield site.broken("nginx-does-not-answer", str(error), seconds=TIMEOUT)
+        yield CAUSES.broken(site, "nginx-does-not-answer", str(error), seconds=TIMEOUT)
         return
     yield (
         _other_server(site)
@@ -60,10 +147,10 @@ def _refused(site: Site, lines: list[str]) -> Finding:
     if name := re.search(r'host not found in upstream "([^:"]+)', error):
         if name[1] == site.app and not site.state(site.app).running:
             return blocked("nginx", "uwsgi")  # a name is known while its container runs
-        return site.broken("upstream-name-unknown", *lines, error=error)
+        return CAUSES.broken(site, "upstream-name-unknown", *lines, error=error)
     if re.search(r"certificate|SSL_CTX", error):
         return blocked("nginx", "tls")
-    return site.broken("nginx-config-invalid", *lines, error=error)
+    return CAUSES.broken(site, "nginx-config-invalid", *lines, error=error)
 
 
 def _mounts(site: Site) -> Finding | None:
@@ -72,7 +159,7 @@ def _mounts(site: Site) -> Finding | None:
     if "Are you trying to mount a directory onto a file" in refused:
         found = re.search(r'mounting "([^"]+)" to rootfs at "([^"]+)"', refused)
         source, path = found.groups() if found else ("what is mounted", "a path")
-        return site.broken("mount-is-a-directory", refused, path=path, source=source)
+        return CAUSES.broken(site, "mount-is-a-directory", refused, path=path, source=source)
     for service in (site.nginx, site.app):
         if site.state(service).status == "missing":
             continue
@@ -81,11 +168,13 @@ def _mounts(site: Site) -> Finding | None:
             if mount["Type"] != "bind" or not path.endswith(MOUNTED_FILE) or not source.exists():
                 continue
             if source.is_dir() and not any(source.iterdir()):
-                return site.broken("mount-is-a-directory", path=path, source=source)
+                return CAUSES.broken(site, "mount-is-a-directory", path=path, source=source)
             if source.is_file() and os.access(source, os.R_OK) and site.state(service).running:
                 inside = site.stack.exec(service, "cat", path, user="0", privileged=True)
                 if inside.code == 0 and inside.out != source.read_text(errors="replace"):
-                    return site.broken("mount-is-stale", path=path, source=source, service=service)
+                    return CAUSES.broken(
+                        site, "mount-is-stale", path=path, source=source, service=service
+                    )
     return None
 
 
@@ -96,7 +185,7 @@ def _other_server(site: Site) -> Finding | None:
     except NoSite as error:
         files = sorted({server.file for server in nginx_config.servers(site.config)})
         other = ", ".join(files) or "none at all"
-        return site.broken("other-server-answers", str(error), host=site.host, other=other)
+        return CAUSES.broken(site, "other-server-answers", str(error), host=site.host, other=other)
     chosen = nginx_config.server_for(site.config, site.door.inside, site.host)
     if chosen is None or chosen is mine or chosen in [server for server, _ in site.servers]:
         return None
@@ -104,7 +193,7 @@ def _other_server(site: Site) -> Finding | None:
         code = next(chosen.find("return")).words[1]
         if code.startswith("3"):
             return None  # to https, or to the name that it goes by: judged by where that leads
-    return site.broken("other-server-answers", host=site.host_header, other=chosen.place)
+    return CAUSES.broken(site, "other-server-answers", host=site.host_header, other=chosen.place)
 
 
 def _redirects(site: Site) -> Finding | None:
@@ -120,8 +209,12 @@ def _redirects(site: Site) -> Finding | None:
         if directive.name == "return" and directive.words[-1].startswith("https://"):
             url = f"http://{site.host_header}/"
             location = site.get("/").headers.get("Location", directive.words[-1])
-            return site.broken(
-                "nginx-redirect-loop", f"{directive.place}: {directive}", url=url, location=location
+            return CAUSES.broken(
+                site,
+                "nginx-redirect-loop",
+                f"{directive.place}: {directive}",
+                url=url,
+                location=location,
             )
     return None
 
@@ -137,11 +230,11 @@ def _params(site: Site) -> Finding | None:
     ]
     place = passed.directive.place
     if "REQUEST_METHOD" in missing:
-        return site.broken("uwsgi-params-missing", place=place, missing=", ".join(missing))
+        return CAUSES.broken(site, "uwsgi-params-missing", place=place, missing=", ".join(missing))
     port = urlsplit(f"//{site.host_header}").port
     if port and told.get("HTTP_HOST") in ("$host", "$server_name"):
         param = f"uwsgi_param HTTP_HOST {told['HTTP_HOST']}"
-        return site.broken("host-port-lost", place, param=param, host=site.host_header)
+        return CAUSES.broken(site, "host-port-lost", place, param=param, host=site.host_header)
     return None
 
 
@@ -155,7 +248,7 @@ def _temporary_files(site: Site) -> Finding | None:
             denied = {"path": path, "blame": "on a read-only file system", "identity": "any user"}
         volume = site.stack.mount(site.nginx, denied["path"]).get("Name", "")
         seen = "{path}: {blame}".format(**denied)
-        return site.broken("nginx-temp-unwritable", seen, volume=volume, **denied)
+        return shared.CAUSES.broken(site, "nginx-temp-unwritable", seen, volume=volume, **denied)
     return None
 
 
@@ -179,7 +272,8 @@ def _cached_cookies(site: Site) -> Finding | None:
         key = place.get(f"{protocol}_cache_key")
         if not ignored or place.get(f"{protocol}_no_cache") or (key and "cookie" in str(key)):
             continue
-        return site.broken(
+        return CAUSES.broken(
+            site,
             "cookies-cached",
             *(f"{directive.place}: {directive}" for directive in (cache, ignore)),
             cache=cache,

@@ -4,19 +4,74 @@ from collections.abc import Iterator
 
 import requests
 
-from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.finding import Cause, Causes, Finding, blocked, by_hand, command, config, ok, unknown
 from whichhop.target.site import NOWHERE, Site
+
+CAUSES = Causes(
+    {
+        "stack-not-started": Cause(
+            "port",
+            "connection refused",
+            "The stack is not started: the service {nginx} has no container.",
+            command("docker compose up --build --wait"),
+        ),
+        "nginx-not-running": Cause(
+            "port",
+            "connection refused",
+            "The container of nginx is not running ({state}).",
+            command(
+                "docker compose up --wait; its log says why it ended: docker compose logs {nginx}"
+            ),
+        ),
+        "nginx-paused": Cause(
+            "port",
+            "the browser waits for ever",
+            "The container of nginx is paused.",
+            command("docker compose unpause {nginx}"),
+        ),
+        "port-taken": Cause(
+            "port",
+            "docker compose up fails at its end: address already in use",
+            "nginx could not be started, because its port is taken: {error}",
+            by_hand(
+                "stop the other program, or publish another port; then docker compose up --wait"
+            ),
+        ),
+        "port-not-published": Cause(
+            "port",
+            "connection refused, though nginx runs",
+            "nginx runs, but none of its ports is published on this machine.",
+            config(
+                "add a line under ports: of {nginx} in the Compose file (expose: does not publish)"
+            ),
+        ),
+        "port-leads-nowhere": Cause(
+            "port",
+            "connection reset or refused, though nginx runs",
+            "{address} leads to port {inside} in the container, but nginx listens on {listens}.",
+            config("under ports: of {nginx}, put one of these numbers behind the colon"),
+        ),
+        "port-answered-by-another": Cause(
+            "port",
+            "another site answers, or none",
+            "Something answers on {address}, but it is not nginx.",
+            by_hand(
+                "look at the image and the command of the service: docker compose config {nginx}"
+            ),
+        ),
+    }
+)
 
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong between a client on this machine and nginx; sends one request."""
     state = site.state(site.nginx)
     if state.status == "missing":
-        yield site.broken("stack-not-started")
+        yield CAUSES.broken(site, "stack-not-started")
     elif "address already in use" in state.error or "port is already allocated" in state.error:
-        yield site.broken("port-taken", error=state.error)
+        yield CAUSES.broken(site, "port-taken", error=state.error)
     elif state.status == "paused":
-        yield site.broken("nginx-paused")
+        yield CAUSES.broken(site, "nginx-paused")
     elif not state.running and (
         site.init_failed or (state.status == "created" and not state.error)
     ):
@@ -24,7 +79,7 @@ def check(site: Site) -> Iterator[Finding]:
     elif site.refusal or (state.error and not state.running):
         yield blocked("port", "nginx")  # which ended because of what it was told
     elif not state.running:
-        yield site.broken("nginx-not-running", *site.last_lines(site.nginx), state=state)
+        yield CAUSES.broken(site, "nginx-not-running", *site.last_lines(site.nginx), state=state)
     else:
         yield from _answers(site)
 
@@ -32,12 +87,14 @@ def check(site: Site) -> Iterator[Finding]:
 def _answers(site: Site) -> Iterator[Finding]:
     door = site.door
     if not door.port and not site.behind_another:
-        yield site.broken("port-not-published")
+        yield CAUSES.broken(site, "port-not-published")
         return
     listening = sorted({listen.port for listen in site.listens})
     if listening and door.inside not in site.all_ports:
         known = " and ".join(map(str, sorted(site.all_ports)))
-        yield site.broken("port-leads-nowhere", address=door.url, inside=door.inside, listens=known)
+        yield CAUSES.broken(
+            site, "port-leads-nowhere", address=door.url, inside=door.inside, listens=known
+        )
         return
     try:
         server = site.get(NOWHERE).headers.get("Server", "nothing")
@@ -57,4 +114,4 @@ def _answers(site: Site) -> Iterator[Finding]:
     elif site.is_nginx:
         yield ok("port", f"{door.url} leads to nginx, which calls itself {server!r}")
     else:
-        yield site.broken("port-answered-by-another", f"Server: {server}", address=door.url)
+        yield CAUSES.broken(site, "port-answered-by-another", f"Server: {server}", address=door.url)

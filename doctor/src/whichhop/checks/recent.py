@@ -9,10 +9,111 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from whichhop.causes import CAUSES
-from whichhop.finding import Finding
+from whichhop.checks import shared
+from whichhop.finding import Cause, Causes, Finding, by_hand, config, merge
 from whichhop.target import nginx_log
 from whichhop.target.site import Site
+
+CAUSES = Causes(
+    {
+        "response-header-too-big": Cause(
+            "nginx",
+            "502 on some pages, though uWSGI answered 200",
+            "The headers of an answer were larger than uwsgi_buffer_size.",
+            config(
+                "uwsgi_buffer_size 16k; uwsgi_buffers 8 16k; uwsgi_busy_buffers_size 32k;"
+                " and ask what makes them so large"
+            ),
+        ),
+        "body-too-large": Cause(
+            "nginx",
+            "413 when somebody uploads",
+            "nginx refused an upload that was larger than client_max_body_size ({limit}).",
+            config(
+                "if such uploads are wanted, raise it in the server block, and in every proxy in front"
+            ),
+        ),
+        "request-header-too-large": Cause(
+            "nginx",
+            "400 or 414 for some visitors",
+            "nginx refused a request whose address or cookies were longer than it takes.",
+            config(
+                "find who sets such cookies; else large_client_header_buffers 4 16k, and buffer-size = 32768"
+                " in uWSGI"
+            ),
+        ),
+        "client-gave-up": Cause(
+            "nginx",
+            "the client's own timeout; 499 in nginx's log",
+            "Clients hung up before the answer came, {count} times in 15 minutes.",
+            by_hand(
+                "make the page faster; whatever waits in front must wait longer than nginx does"
+            ),
+        ),
+        "request-block-too-big": Cause(
+            "uwsgi",
+            "502 for some visitors or addresses",
+            "A request's headers were larger than uWSGI's buffer-size: {error}",
+            config(
+                "buffer-size = 32768 in {ini}: as much as nginx lets through (large_client_header_buffers)"
+            ),
+        ),
+        "uwsgi-post-limit": Cause(
+            "uwsgi",
+            "502 when somebody uploads",
+            "An upload was larger than uWSGI's limit-post, though nginx let it through: {error}",
+            config(
+                "remove limit-post: client_max_body_size in nginx does the same, with a proper 413"
+            ),
+        ),
+        "worker-out-of-memory": Cause(
+            "uwsgi",
+            "502 now and then, on heavy requests",
+            "The kernel killed a worker, because the container used more memory than it may have.",
+            config("reload-on-rss below the limit, fewer workers, or a larger mem_limit of {app}"),
+        ),
+        "worker-killed": Cause(
+            "uwsgi",
+            "502 now and then",
+            "A worker was killed (signal 9), not by uWSGI and not for memory: somebody did that.",
+            by_hand("find who: a script, a debugger, docker compose exec {app} kill"),
+        ),
+        "worker-crashed": Cause(
+            "uwsgi",
+            "502 on certain requests",
+            "A worker crashed in native code: {error}",
+            by_hand(
+                "the backtrace in docker compose logs {app} names the library: rebuild it against the image's"
+                " own libraries"
+            ),
+        ),
+        "harakiri": Cause(
+            "uwsgi",
+            "502 after a constant time",
+            "uWSGI ended a worker whose request took longer than harakiri: {error}",
+            by_hand(
+                "make that page faster; harakiri must be longer than nginx's uwsgi_read_timeout to give a 504"
+            ),
+        ),
+        "page-too-slow": Cause(
+            "uwsgi",
+            "504 on some pages",
+            "A page took longer than uwsgi_read_timeout: {error}",
+            by_hand(
+                "make it faster, or move its work to a background job; only then raise the limit"
+            ),
+        ),
+        "overloaded": Cause(
+            "uwsgi",
+            "503 while everything runs, and only when many visitors come",
+            "The workers were so busy that {count} requests in 15 minutes were refused with 503.",
+            by_hand(
+                "make the slowest pages faster or let them be cached (Cache-Control: public), then give it more"
+                " workers and processors"
+            ),
+        ),
+    }
+)
 
 MINUTES = 15  # how far back: older failures may be mended
 
@@ -20,6 +121,10 @@ NGINX = nginx_log.HEAD + r"(?:\*\d+ )?"
 UWSGI = "{uwsgi}"  # how its lines begin here (whichhop.target.uwsgi_log)
 TEMPORARY = "{temporary}"  # where nginx keeps large bodies
 ACCESS = r'^(?:\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" {0} |\{{"time":"[^"]*","hop":"nginx".*"status":{0},)'
+
+
+# That the logs know: those of other modules, too.
+KNOWN = merge(CAUSES, shared.CAUSES)
 
 
 class Sign(NamedTuple):
@@ -60,7 +165,7 @@ def failures(site: Site, hop: str) -> Iterator[Finding]:
     """Yield what failed at a hop in the last quarter of an hour, the latest line of each cause."""
     seen: set[str] = set()
     declared = [Sign(*item, True) for item in _declared(site)]
-    signs = [sign for sign in (*SIGNS, *declared) if CAUSES[sign.cause].hop == hop]
+    signs = [sign for sign in (*SIGNS, *declared) if KNOWN[sign.cause].hop == hop]
     log = {role: site.log(getattr(site, role), MINUTES * 60) for role in {s.service for s in signs}}
     uwsgi_line = site.uwsgi_line if "app" in log else ""
     paths = site.temporary_paths if any(TEMPORARY in sign.pattern for sign in signs) else []
@@ -76,8 +181,8 @@ def failures(site: Site, hop: str) -> Iterator[Finding]:
             if site.stack.out_of_memory(site.app, MINUTES * 60):
                 cause = "worker-out-of-memory"
         seen.add(sign.cause)
-        say = site.advice if sign.strangers else site.broken
-        yield say(cause, lines[-1][:500], **_words(site, lines))
+        say = KNOWN.warning if sign.strangers else KNOWN.broken
+        yield say(site, cause, lines[-1][:500], **_words(site, lines))
 
 
 def _declared(site: Site) -> Iterator[tuple[str, str, str]]:

@@ -2,9 +2,22 @@
 
 from collections.abc import Iterator
 
-from whichhop.finding import Finding
+from whichhop.finding import Cause, Causes, Finding, command
 from whichhop.target.containers import State, jobs
 from whichhop.target.site import Site
+
+CAUSES = Causes(
+    {
+        "service-not-up": Cause(
+            "chain",
+            "pages work; what the service does is not done",
+            "The service {service} is not up ({state}).",
+            command(
+                "its log says why: docker compose logs {service}; then docker compose up --wait"
+            ),
+        ),
+    }
+)
 
 
 def not_up(site: Site) -> Iterator[Finding]:
@@ -17,7 +30,7 @@ def not_up(site: Site) -> Iterator[Finding]:
         state = site.state(service)
         if _should_be_up(site, service, state) and not _is_up(state):
             lines = site.last_lines(service)
-            yield site.broken("service-not-up", *lines, service=service, state=state)
+            yield CAUSES.broken(site, "service-not-up", *lines, service=service, state=state)
 
 
 def _should_be_up(site: Site, service: str, state: State) -> bool:

@@ -3,34 +3,114 @@
 import re
 from collections.abc import Iterator
 
-from whichhop.finding import Finding, ok, unknown
+from whichhop import probes
+from whichhop.checks import shared
+from whichhop.finding import Cause, Causes, Finding, by_hand, command, config, ok, unknown
 from whichhop.target.site import Site
 from whichhop.target.stack import StackError
 
-# perl-base is part of every Debian and the only thing in an nginx image that can connect to both
-# kinds of sockets and say what the kernel answered; Python does it where an image has that instead.
-PERL = r"""
-use IO::Socket::UNIX; use IO::Socket::INET; my ($to) = @ARGV; my $s;
-if ($to =~ m{^/}) { $s = IO::Socket::UNIX->new(Peer => $to, Timeout => 2) }
-else { my ($h, $p) = $to =~ /^(.*):(\d+)$/; my $a = gethostbyname($h);
-       if (!$a) { print "unknown host"; exit }
-       $s = IO::Socket::INET->new(PeerAddr => join(".", unpack("C4", $a)), PeerPort => $p, Timeout => 2) }
-print $s ? "connected" : "$!"
-"""
-PYTHON = """
-import socket, sys
-to = sys.argv[1]
-try:
-    if to.startswith("/"):
-        s = socket.socket(socket.AF_UNIX); s.settimeout(2); s.connect(to)
-    else:
-        host, port = to.rsplit(":", 1)
-        socket.create_connection((host, int(port)), 2)
-    print("connected", end="")
-except socket.gaierror: print("unknown host", end="")
-except TimeoutError: print("Connection timed out", end="")
-except OSError as error: print(error.strerror, end="")
-"""
+CAUSES = Causes(
+    {
+        "socket-missing": Cause(
+            "socket",
+            "502 or 503 at once; nginx logs (2: No such file or directory)",
+            "There is nothing at {path}.",
+            command(
+                "start the app, docker compose up --wait; if it runs, compare socket in the ini with uwsgi_pass"
+            ),
+        ),
+        "socket-volumes-differ": Cause(
+            "socket",
+            "502 at once; nginx logs (2: No such file or directory), though the socket is there",
+            "The socket is in {app}, at {own}, but nginx, which looks for {path}, sees another directory.",
+            config(
+                "mount the same volume in {app} and {nginx}: the directory of the socket, not the socket itself"
+            ),
+        ),
+        "socket-stale": Cause(
+            "socket",
+            "502 or 503 at once; nginx logs (111: Connection refused)",
+            "A socket is at {path}, but nobody listens: the uWSGI that made it is gone.",
+            command("docker compose up --wait; if uWSGI runs, docker compose restart {app}"),
+        ),
+        "socket-is-a-file": Cause(
+            "socket",
+            "502 or 503 at once; nginx logs (111: Connection refused) or (13: Permission denied)",
+            "{path} is not a socket but a {kind}.",
+            by_hand("remove it, then docker compose restart {app}"),
+        ),
+        "socket-mode": Cause(
+            "socket",
+            "502 or 503 at once; nginx logs (13: Permission denied)",
+            "nginx ({identity}) may not connect to {path}: its mode is {mode}, its owner {owner},"
+            " and connecting needs the right to write.",
+            config(
+                "set chmod-socket = 660 in {ini}, and give both containers the same group; then docker compose"
+                " restart {app}, since a reload keeps the socket that is there"
+            ),
+        ),
+        "socket-group": Cause(
+            "socket",
+            "502 or 503 at once; nginx logs (13: Permission denied)",
+            "nginx ({identity}) may not connect to {path}: its mode, {mode}, is good, but nginx is not in its"
+            " group, {gid}.",
+            config(
+                'give nginx that group (group_add: ["{gid}"] under {nginx} in the Compose file), or the socket one'
+                " that nginx has (chown-socket in {ini}); then docker compose up --wait"
+            ),
+        ),
+        "socket-directory-private": Cause(
+            "socket",
+            "502 or 503 at once; nginx logs (13: Permission denied)",
+            "nginx ({identity}) may not enter {path}: its mode is {mode}, its owner {owner}.",
+            config(
+                "give the directory mode 2750 and a group that both containers have (for a tmpfs volume, in"
+                " its driver_opts)"
+            ),
+        ),
+        "socket-denied-by-policy": Cause(
+            "socket",
+            "502 at once; nginx logs (13: Permission denied), though all modes are right",
+            "Modes and owners let nginx ({identity}) connect to {path}, but the machine refuses:"
+            " an access control list, or a security policy such as SELinux.",
+            by_hand(
+                "getfacl {path} shows a list, ausearch -m avc a policy; use a named volume, or :z behind a"
+                " mounted directory"
+            ),
+        ),
+        "upstream-refused": Cause(
+            "socket",
+            "502 at once; nginx logs (111: Connection refused)",
+            "Nobody listens on {address} in {app}.",
+            by_hand(
+                "compare uwsgi_pass ({directive}) with socket of uWSGI; its log says what it was bound to"
+            ),
+        ),
+        "upstream-bound-to-localhost": Cause(
+            "socket",
+            "502 at once; nginx logs (111: Connection refused)",
+            "uWSGI listens on port {port}, but on 127.0.0.1 of its own container, where nginx cannot come.",
+            config("socket = :{port} instead of 127.0.0.1:{port}"),
+        ),
+        "upstream-address-stale": Cause(
+            "socket",
+            "502 or 504 after a deploy; cured by restarting nginx",
+            "nginx still asks {old}, but {app} is at {now} since its container was made anew.",
+            command(
+                "docker compose exec {nginx} nginx -s reload, after every deploy; a Unix socket, or resolver"
+                " 127.0.0.11 with a variable in uwsgi_pass, needs no reload"
+            ),
+        ),
+        "upstream-name-lost": Cause(
+            "socket",
+            "502 on every page; nginx logs: could not be resolved, or no resolver defined",
+            "nginx looks {host} up at every request, and does not find it: {error}",
+            config(
+                "resolver 127.0.0.11 valid=10s; and the name of a service of the same network (here: {app})"
+            ),
+        ),
+    }
+)
 
 
 def check(site: Site) -> Iterator[Finding]:
@@ -47,8 +127,9 @@ def _connect(site: Site, address: str) -> str:
 
     Without anything to try with, the front page tells; raise ``StackError`` when that fails.
     """
-    for command in (("perl", "-e", PERL, address), ("python3", "-c", PYTHON, address)):
-        output = site.as_nginx(*command)
+    ways = (("perl", "-e", "connect.pl"), ("python3", "-c", "connect.py"))
+    for program, option, probe in ways:
+        output = site.as_nginx(program, option, probes.source(probe), address)
         if output.code == 0 and output.out:
             return output.out
     if site.get("/").status_code not in (502, 503, 504):
@@ -65,8 +146,8 @@ def _unix(site: Site) -> Iterator[Finding]:
         return
     found = places[path]
     if found.kind != "socket":
-        yield site.broken(
-            "socket-is-a-file", f"{path}: {found.kind}", *log, path=path, kind=found.kind
+        yield CAUSES.broken(
+            site, "socket-is-a-file", f"{path}: {found.kind}", *log, path=path, kind=found.kind
         )
         return
     answer = _connect(site, path)
@@ -75,9 +156,9 @@ def _unix(site: Site) -> Iterator[Finding]:
     elif answer == "Permission denied":
         yield _denied(site, path, *log)
     elif answer == "Connection refused":
-        yield site.broken("socket-stale", *log, path=path)
+        yield CAUSES.broken(site, "socket-stale", *log, path=path)
     elif answer == "Resource temporarily unavailable":
-        yield site.broken("socket-queue-full", *site.crowd(), *log, path=path)
+        yield shared.CAUSES.broken(site, "socket-queue-full", *site.crowd(), *log, path=path)
     else:
         yield unknown("socket", f"connecting to {path} fails: {answer}")
 
@@ -90,8 +171,10 @@ def _not_there(site: Site, path: str, *log: str) -> Finding:
         for place in filter(None, (own[1] if own else "", path)):
             look = site.stack.exec(site.app, "test", "-S", place, user="0", privileged=True)
             if look.code == 0:
-                return site.broken("socket-volumes-differ", *lines, *log, own=place, path=path)
-    return site.broken("socket-missing", *lines, *log, path=path)
+                return CAUSES.broken(
+                    site, "socket-volumes-differ", *lines, *log, own=place, path=path
+                )
+    return CAUSES.broken(site, "socket-missing", *lines, *log, path=path)
 
 
 def _denied(site: Site, path: str, *log: str) -> Finding:
@@ -99,7 +182,7 @@ def _denied(site: Site, path: str, *log: str) -> Finding:
     identity = site.nginx_identity
     denied = site.denied("w", path)  # connecting needs the right to write
     if denied is None:
-        return site.broken("socket-denied-by-policy", *log, identity=identity, path=path)
+        return CAUSES.broken(site, "socket-denied-by-policy", *log, identity=identity, path=path)
     place, found = denied
     if place != path:
         cause = "socket-directory-private"
@@ -114,7 +197,7 @@ def _denied(site: Site, path: str, *log: str) -> Finding:
         "owner": f"{found.uid}:{found.gid}",
         "gid": found.gid,
     }
-    return site.broken(cause, f"{place}: {found}", *log, **words)
+    return CAUSES.broken(site, cause, f"{place}: {found}", *log, **words)
 
 
 def _tcp(site: Site) -> Iterator[Finding]:
@@ -124,16 +207,18 @@ def _tcp(site: Site) -> Iterator[Finding]:
     if passed.resolved_late:
         late = site.last_lines(site.nginx, r"could not be resolved|no resolver defined", 1)
         if late and site.get("/").status_code in (502, 504):
-            yield site.broken("upstream-name-lost", *late, host=passed.host, error=late[0])
+            yield CAUSES.broken(site, "upstream-name-lost", *late, host=passed.host, error=late[0])
             return
     answer = _connect(site, address)
     if answer == "unknown host":
         error = log[0] if log else address
-        yield site.broken("upstream-name-lost", *log, host=passed.host, error=error)
+        yield CAUSES.broken(site, "upstream-name-lost", *log, host=passed.host, error=error)
     elif answer == "Connection refused":
         yield _refused(site, address, directive, *log)
     elif "timed out" in answer or answer == "Operation now in progress":
-        yield site.broken("upstream-queue-full", *site.crowd(), *log, address=address)
+        yield shared.CAUSES.broken(
+            site, "upstream-queue-full", *site.crowd(), *log, address=address
+        )
     elif answer != "connected":
         yield unknown("socket", f"connecting to {address} fails: {answer}")
     elif stale := _stale(site):
@@ -152,9 +237,11 @@ def _refused(site: Site, address: str, directive: str, *log: str) -> Finding:
     # Local address and state of a listener: 0100007F is 127.0.0.1; proc(5).
     if re.search(rf" 0100007F:{port:04X} 00000000:0000 0A ", listening):
         bound = site.last_lines(site.app, r"bound to TCP address", 1)
-        return site.broken("upstream-bound-to-localhost", *bound, *log, port=port)
+        return CAUSES.broken(site, "upstream-bound-to-localhost", *bound, *log, port=port)
     bound = site.last_lines(site.app, r"bound to (?:TCP|UNIX) address", 1)
-    return site.broken("upstream-refused", *bound, *log, address=address, directive=directive)
+    return CAUSES.broken(
+        site, "upstream-refused", *bound, *log, address=address, directive=directive
+    )
 
 
 def _stale(site: Site) -> Finding | None:
@@ -174,4 +261,6 @@ def _stale(site: Site) -> Finding | None:
     if not found or found[1] in site.stack.addresses(site.app):
         return None
     now = ", ".join(site.stack.ip_addresses(site.app))
-    return site.broken("upstream-address-stale", *lines, old=f"{found[1]}:{found[2]}", now=now)
+    return CAUSES.broken(
+        site, "upstream-address-stale", *lines, old=f"{found[1]}:{found[2]}", now=now
+    )

@@ -7,10 +7,61 @@ from collections.abc import Iterator
 import requests
 from urllib3.response import HTTPResponse
 
-from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.checks import shared
+from whichhop.finding import Cause, Causes, Finding, blocked, command, config, ok, unknown
 from whichhop.target import nginx_config, upstream
 from whichhop.target.nginx_config import Directive
 from whichhop.target.site import Site
+
+CAUSES = Causes(
+    {
+        "static-not-routed": Cause(
+            "static",
+            "pages without style; 404 from Django for /static/",
+            "No location of nginx serves {url}, so Django is asked for it, which does not do that"
+            " without DEBUG.",
+            config("add to the server block: location {prefix} {{ alias /path/to/STATIC_ROOT/; }}"),
+        ),
+        "static-alias-glued": Cause(
+            "static",
+            "pages without style; 404 for every static file",
+            "nginx looks for {path}: the alias {alias} has no slash at its end, the location has one.",
+            config("end both with a slash: location {prefix} {{ alias {alias}/; }}"),
+        ),
+        "static-root-doubled": Cause(
+            "static",
+            "pages without style; 404 for every static file",
+            "nginx looks for {path}: root adds the whole address to the directory.",
+            config("use alias with that directory, or root with the one above it"),
+        ),
+        "static-missing": Cause(
+            "static",
+            "pages without style; 404 for /static/",
+            "{path} is not there: the collected static files of this release are not where nginx looks.",
+            command("{collect}; if they are collected, mount the same volume in {app} and {nginx}"),
+        ),
+        "static-permission-denied": Cause(
+            "static",
+            "pages without style; 403 for /static/",
+            "nginx's workers ({identity}) may not read {path}: {blame}.",
+            command(
+                "chmod --recursive u=rwX,go=rX on the directory with the static files, and +x on those above it"
+            ),
+        ),
+        "static-stale": Cause(
+            "static",
+            "new pages with old style sheets",
+            "nginx serves other bytes for {url} than this release has.",
+            command("{recollect}"),
+        ),
+        "static-wrong-type": Cause(
+            "static",
+            "the browser refuses style sheets or scripts",
+            "nginx serves {url} as {type}.",
+            config("include mime.types in nginx.conf"),
+        ),
+    }
+)
 
 TYPE = "text/css"
 
@@ -25,7 +76,7 @@ def check(site: Site) -> Iterator[Finding]:
         return
     wrong = site.inside.get("static", {})
     if "manifest entry" in wrong.get("error", ""):
-        yield site.broken("static-manifest-entry-missing", **_where(wrong))
+        yield shared.CAUSES.broken(site, "static-manifest-entry-missing", **_where(wrong))
         return
     if "StaticFilesStorage" not in wrong.get("error", "") and "INSTALLED_APPS" in wrong.get(
         "error", ""
@@ -55,12 +106,12 @@ def check(site: Site) -> Iterator[Finding]:
     elif status == 403:
         denied = site.why_not("r", path)
         seen = "{path}: {blame}".format(**denied)
-        yield site.broken("static-permission-denied", seen, *log, **denied)
+        yield CAUSES.broken(site, "static-permission-denied", seen, *log, **denied)
     elif status != 200:
         yield unknown("static", f"nginx answers {status} for {url}")
     elif answer.headers.get("Content-Type", "").split(";")[0] != TYPE:
         kind = answer.headers.get("Content-Type", "nothing")
-        yield site.broken("static-wrong-type", url=url, type=kind)
+        yield CAUSES.broken(site, "static-wrong-type", url=url, type=kind)
     else:
         yield _same(site, sample, answer)
 
@@ -71,7 +122,9 @@ def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:
         return ok("static", f"{url} comes from the app, not from nginx")
     if status == 404:
         prefix = site.report("settings")["STATIC_URL"]
-        return site.broken("static-not-routed", *filter(None, where), url=url, prefix=prefix)
+        return CAUSES.broken(
+            site, "static-not-routed", *filter(None, where), url=url, prefix=prefix
+        )
     if status >= 500:
         return blocked("static", f"what makes nginx answer {status}")
     return unknown("static", f"{url} is answered with {status}")
@@ -88,12 +141,12 @@ def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...])
     if alias and alias.parent is place:
         target = alias.words[1]
         if prefix.endswith("/") and not target.endswith("/"):
-            return site.broken(
-                "static-alias-glued", *evidence, path=path, alias=target, prefix=prefix
+            return CAUSES.broken(
+                site, "static-alias-glued", *evidence, path=path, alias=target, prefix=prefix
             )
     elif root and (folder := prefix.strip("/")) and f"/{folder}/{folder}/" in path:
-        return site.broken("static-root-doubled", *evidence, path=path)
-    return site.broken("static-missing", *evidence, path=path)
+        return CAUSES.broken(site, "static-root-doubled", *evidence, path=path)
+    return CAUSES.broken(site, "static-missing", *evidence, path=path)
 
 
 def _same(site: Site, sample: dict[str, str], plain: requests.Response) -> Finding:
@@ -119,5 +172,5 @@ def _same(site: Site, sample: dict[str, str], plain: requests.Response) -> Findi
         theirs = hashlib.sha256(answer.content).hexdigest()
         if ours != theirs:
             evidence = (f"{path}: sha256 {ours}", f"served: sha256 {theirs}")
-            return site.broken("static-stale", *evidence, url=url)
+            return CAUSES.broken(site, "static-stale", *evidence, url=url)
     return ok("static", f"{url} is the file that was collected")

@@ -5,10 +5,81 @@ import ssl
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from whichhop.finding import Finding, blocked, ok, unknown
+from whichhop.finding import Cause, Causes, Finding, blocked, by_hand, config, ok, unknown
 from whichhop.target import certificate
 from whichhop.target.client import Client, Origin
 from whichhop.target.site import Site
+
+CAUSES = Causes(
+    {
+        "tls-certificate-missing": Cause(
+            "tls",
+            "connection refused; nginx restarts again and again",
+            "nginx cannot read a certificate or key: {error}",
+            config(
+                "mount both files at the paths that ssl_certificate and ssl_certificate_key name"
+            ),
+        ),
+        "tls-key-mismatch": Cause(
+            "tls",
+            "connection refused; nginx restarts again and again",
+            "The certificate and the key do not belong together: {error}",
+            by_hand(
+                "use the key with which the certificate was asked for, or have a new certificate made"
+            ),
+        ),
+        "tls-certificate-expired": Cause(
+            "tls",
+            "the browser warns: certificate expired",
+            "The certificate for {host} ended on {end}.",
+            by_hand("renew it, then: docker compose exec {nginx} nginx -s reload"),
+        ),
+        "tls-certificate-other-name": Cause(
+            "tls",
+            "the browser warns: wrong name",
+            "The certificate is not for {host}, but for {names}.",
+            config("get one for {host}; or put it into the server block that has this server_name"),
+        ),
+        "tls-chain-incomplete": Cause(
+            "tls",
+            "some clients refuse the certificate, browsers often do not",
+            "The certificate for {host} comes without the intermediate one of {issuer}.",
+            config(
+                "ssl_certificate must name the full chain (fullchain.pem), not the certificate alone"
+            ),
+        ),
+        "tls-certificate-ends-soon": Cause(
+            "tls",
+            "nothing yet",
+            "The certificate for {host} ends in {days} days, on {end}.",
+            by_hand("find out why it was not renewed; nginx needs a reload to see a new one"),
+        ),
+        "certificate-job-failed": Cause(
+            "tls",
+            "connection refused after docker compose up; or a new certificate that does not show",
+            "The service {service}, which gives nginx its certificate, failed: {error}",
+            by_hand("do what that sentence says, then docker compose up --wait"),
+        ),
+        "certificate-not-issued": Cause(
+            "tls",
+            "the browser warns; or nothing yet, until the certificate ends",
+            "{service} gets no certificate: {error}",
+            by_hand(
+                "do what the server says: the names must lead here, and its port 80 to this stack; at once instead"
+                " of in a quarter of an hour: docker compose restart {service}"
+            ),
+        ),
+        "tls-plain-port": Cause(
+            "tls",
+            "wrong version number; a record too long",
+            "Port {port} of this machine leads to port {inside} of nginx. Browsers speak TLS there, but nginx"
+            " speaks plain HTTP.",
+            config(
+                "listen {inside} ssl; or publish the port on which nginx does have 'listen … ssl'"
+            ),
+        ),
+    }
+)
 
 # How lines say how asking for a certificate ended, behind what the project declares to begin them.
 OUTCOME = r"gave no certificate for|^nginx has a certificate that is from "
@@ -25,12 +96,12 @@ def check(site: Site) -> Iterator[Finding]:
     state = site.state(site.nginx)
     if not state.running or site.refusal:
         blamed = blocked("tls", "nginx" if site.refusal else "port")
-        yield _why_not(site) or next(_job_failed(site, site.broken), blamed)
+        yield _why_not(site) or next(_job_failed(site, CAUSES.broken), blamed)
         return
     plain = {listen.port for listen in site.listens if not listen.tls}
     for inside, _, outside in site.published:
         if 443 in (inside, outside) and inside in plain:
-            yield site.broken("tls-plain-port", port=outside, inside=inside)
+            yield CAUSES.broken(site, "tls-plain-port", port=outside, inside=inside)
             return
     if not site.door.url.startswith("https:"):
         yield ok("tls", "no TLS in this stack: plain HTTP, or TLS in front of it")
@@ -43,7 +114,7 @@ def _why_not(site: Site) -> Finding | None:
     lines = site.refusal[-1:]
     for cause, pattern in REFUSED.items():
         if lines and re.search(pattern, lines[0]):
-            return site.broken(cause, *lines, error=lines[0])
+            return CAUSES.broken(site, cause, *lines, error=lines[0])
     return None
 
 
@@ -63,7 +134,7 @@ def _job_failed(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
         state = site.state(service)
         if state.status == "exited" and state.exit_code:
             words = {"service": service, "error": lines[-1]}
-            yield say("certificate-job-failed", lines[-1], **words)
+            yield say(site, "certificate-job-failed", lines[-1], **words)
 
 
 def _not_issued(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
@@ -76,7 +147,7 @@ def _not_issued(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
         reasons = [line for line in said if re.search(r"ERROR|detail", line)] or said
         error = (reasons[-1:] or lines[last[0] :])[0].strip()
         words = {"service": service, "error": error}
-        yield say("certificate-not-issued", lines[last[0]], *reasons[-3:], **words)
+        yield say(site, "certificate-not-issued", lines[last[0]], *reasons[-3:], **words)
 
 
 def _certificate(site: Site) -> Iterator[Finding]:
@@ -101,25 +172,25 @@ def _certificate(site: Site) -> Iterator[Finding]:
     words = {"host": site.host, "end": leaf["notAfter"], "names": ", ".join(names) or "nobody"}
     days = certificate.days_left(leaf)
     if days < 0:
-        yield site.broken("tls-certificate-expired", **words)
+        yield CAUSES.broken(site, "tls-certificate-expired", **words)
     elif not any(_fits(name, site.host) for name in names):
-        yield site.broken("tls-certificate-other-name", **words)
+        yield CAUSES.broken(site, "tls-certificate-other-name", **words)
     elif certificate.chain_ends_early(problem, shown.chain):
         issuer = certificate.name(leaf["issuer"])
-        yield site.broken("tls-chain-incomplete", issuer=issuer, **words)
-    elif leaf["issuer"] == leaf["subject"] and (refused := list(_not_issued(site, site.broken))):
+        yield CAUSES.broken(site, "tls-chain-incomplete", issuer=issuer, **words)
+    elif leaf["issuer"] == leaf["subject"] and (refused := list(_not_issued(site, CAUSES.broken))):
         yield from refused  # nobody's browser believes what nginx has instead
         return
     elif days < certificate.SOON:
-        yield site.advice("tls-certificate-ends-soon", days=int(days), **words)
+        yield CAUSES.warning(site, "tls-certificate-ends-soon", days=int(days), **words)
     else:
         by = "" if trusted else ", though this machine does not know who made it"
         yield ok(
             "tls",
             f"{shown.version}; the certificate is for {site.host} until {leaf['notAfter']}{by}",
         )
-    yield from _job_failed(site, site.advice)
-    yield from _not_issued(site, site.advice)
+    yield from _job_failed(site, CAUSES.warning)
+    yield from _not_issued(site, CAUSES.warning)
 
 
 def _fits(name: str, host: str) -> bool:

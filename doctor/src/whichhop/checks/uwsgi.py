@@ -4,9 +4,59 @@ import re
 from collections.abc import Iterator
 
 from whichhop.checks import app_container, uwsgi_options, vassals
-from whichhop.finding import Finding, ok, unknown
+from whichhop.finding import Cause, Causes, Finding, by_hand, command, config, ok, unknown
 from whichhop.target.site import TIMEOUT, Site
 from whichhop.target.stack import StackError
+
+CAUSES = Causes(
+    {
+        "workers-do-not-answer": Cause(
+            "uwsgi",
+            "504 after the time limit",
+            "A request sent straight to the socket got no answer within {seconds} s: all workers are busy"
+            " or stuck.",
+            command(
+                "see what they do: docker compose top {app}; docker compose restart {app} ends it"
+            ),
+        ),
+        "uwsgi-sent-to-http": Cause(
+            "uwsgi",
+            "502 after 4 s, or 504, on every page",
+            "nginx speaks the uwsgi protocol ({directive}), but {address} speaks HTTP.",
+            config(
+                "socket = instead of http-socket = (or http =) in uWSGI; or proxy_pass http://… in nginx"
+            ),
+        ),
+        "http-sent-to-uwsgi": Cause(
+            "uwsgi",
+            "502 on every page; uWSGI logs: invalid request block size",
+            "nginx speaks HTTP ({directive}), but {address} speaks the uwsgi protocol.",
+            config(
+                "uwsgi_pass and include uwsgi_params instead of proxy_pass; a larger buffer-size does not help"
+            ),
+        ),
+        "fastcgi-sent-to-uwsgi": Cause(
+            "uwsgi",
+            "502 on every page; uWSGI logs: unavailable modifier requested",
+            "nginx speaks {protocol} ({directive}), but {address} speaks the uwsgi protocol.",
+            config("uwsgi_pass and include uwsgi_params"),
+        ),
+        "python-plugin-missing": Cause(
+            "uwsgi",
+            "502 on every page, though uWSGI runs",
+            "This uWSGI has no Python in it: the distribution's needs a plugin for that.",
+            config("install uwsgi-plugin-python3 and set plugin = python3 in {ini}"),
+        ),
+        "no-python-application": Cause(
+            "uwsgi",
+            '500, "Internal Server Error" in 21 bytes',
+            "uWSGI runs without the site, which it could not load: {error}",
+            by_hand(
+                "correct that, and set need-app = true in {ini}, so that it fails at the start"
+            ),
+        ),
+    }
+)
 
 NO_APPLICATION = r"no python application found|unable to load app 0"
 
@@ -55,11 +105,13 @@ def _protocol(site: Site) -> Finding | None:
         speaks, silent = False, str(error)
     if speaks and passed and passed.protocol != "uwsgi":
         words = {"protocol": passed.protocol, "directive": directive, "address": address}
-        return site.broken("fastcgi-sent-to-uwsgi", directive, **words)
+        return CAUSES.broken(site, "fastcgi-sent-to-uwsgi", directive, **words)
     if not speaks or _answers_nonsense(site):
         if _speaks_http(site):
             seen = "GET / HTTP/1.0 is answered, a uwsgi packet is not"
-            return site.broken("uwsgi-sent-to-http", seen, directive=directive, address=address)
+            return CAUSES.broken(
+                site, "uwsgi-sent-to-http", seen, directive=directive, address=address
+            )
         if "timed out" in silent:
             return _silent(site, silent)
     return _request(site)
@@ -109,7 +161,7 @@ def _http(site: Site) -> Finding | None:
         lines = site.last_lines(site.app, "invalid request block size", 1)
         seen = ("GET / HTTP/1.0 is not answered; a uwsgi packet is", *lines)
         words = {"directive": passed.directive, "address": passed}
-        return site.broken("http-sent-to-uwsgi", *seen, **words)
+        return CAUSES.broken(site, "http-sent-to-uwsgi", *seen, **words)
     return unknown("uwsgi", "what listens there answers neither HTTP nor the uwsgi protocol")
 
 
@@ -121,7 +173,7 @@ def _request(site: Site) -> Finding | None:
         if "timed out" in str(error):
             return None  # the page takes so long, though a worker is free: see the hop django
         if missing := site.last_lines(site.app, r"-- unavailable modifier requested: 0 --", 1):
-            return site.broken("python-plugin-missing", *missing)
+            return CAUSES.broken(site, "python-plugin-missing", *missing)
         # A worker took it and ended it: the hop django looks for the reason in the site.
         if "error" in site.inside.get("load", {}) or "error" in site.inside.get("urls", {}):
             return None
@@ -133,7 +185,7 @@ def _request(site: Site) -> Finding | None:
         lines = site.last_lines(site.app, f"{app_container.NOT_LOADED}|{NO_APPLICATION}")
         if site.last_lines(site.app, NO_APPLICATION, 1):
             why = next((line for line in lines if not re.search(NO_APPLICATION, line)), lines[-1])
-            return site.broken("no-python-application", *lines, error=why)
+            return CAUSES.broken(site, "no-python-application", *lines, error=why)
     return None
 
 
@@ -145,4 +197,4 @@ def _silent(site: Site, error: str) -> Finding:
     """Return that no worker takes what waits at the socket; nobody then need wait for a page again."""
     site.silent = True
     lines = (error.splitlines()[-1], *site.crowd(), *site.last_lines(site.app))
-    return site.broken("workers-do-not-answer", *lines, seconds=TIMEOUT)
+    return CAUSES.broken(site, "workers-do-not-answer", *lines, seconds=TIMEOUT)

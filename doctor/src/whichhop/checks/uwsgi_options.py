@@ -4,9 +4,55 @@ import difflib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from whichhop.finding import Finding
+from whichhop.finding import Cause, Causes, Finding, command, config
 from whichhop.target.site import Site
 from whichhop.target.stack import StackError
+
+CAUSES = Causes(
+    {
+        "uwsgi-option-misspelt": Cause(
+            "uwsgi",
+            "an option has no effect",
+            "uWSGI has no option {name}, and ignores it: {guess}.",
+            config(
+                "correct it in the ini file, and add strict = true, which makes such a line an error"
+            ),
+        ),
+        "locale-ascii": Cause(
+            "uwsgi",
+            "500 for file names that are not English",
+            "Python inside uWSGI takes file names for ASCII: no LANG is set, and python3 alone does not"
+            " show it.",
+            config("LANG: C.UTF-8 under environment: of {app}"),
+        ),
+        "image-newer-than-container": Cause(
+            "uwsgi",
+            "the old site after a build",
+            "The container of {app} was made from an older image than the one that is there now.",
+            command("docker compose up --wait"),
+        ),
+        "stop-not-delivered": Cause(
+            "uwsgi",
+            "docker compose stop takes 10 s and cuts requests off (137)",
+            "The container's first process is {name}, which does not hand SIGTERM on to uWSGI.",
+            config("exec uwsgi … in the script, or the list form of CMD"),
+        ),
+        "stop-reloads": Cause(
+            "uwsgi",
+            "docker compose stop takes 10 s and cuts requests off (137)",
+            "SIGTERM makes this uWSGI reload instead of stop.",
+            config("hook-master-start = unix_signal:15 gracefully_kill_them_all in {ini}"),
+        ),
+        "stop-cuts-requests-off": Cause(
+            "uwsgi",
+            "a few 502 at every deploy",
+            "SIGTERM ends the workers at once (die-on-term), whatever they are answering.",
+            config(
+                "hook-master-start = unix_signal:15 gracefully_kill_them_all instead of die-on-term"
+            ),
+        ),
+    }
+)
 
 # Those that people write, to tell a typo from a name of their own.
 KNOWN = (
@@ -28,7 +74,9 @@ def wrong(site: Site) -> Finding | None:
         return None
     for name in report["misspelt"]:
         if name not in KNOWN and (near := difflib.get_close_matches(name, KNOWN, 1)):
-            return site.broken("uwsgi-option-misspelt", name=name, guess=f"is {near[0]} meant?")
+            return CAUSES.broken(
+                site, "uwsgi-option-misspelt", name=name, guess=f"is {near[0]} meant?"
+            )
     return None
 
 
@@ -39,14 +87,14 @@ def later(site: Site) -> Iterator[Finding]:
         yield finding
     image = site.stack.image_of(container.attrs["Config"]["Image"])
     if image and image != container.attrs["Image"]:
-        yield site.advice("image-newer-than-container")
+        yield CAUSES.warning(site, "image-newer-than-container")
     if site.vassal:
         return  # its Emperor stops it
     first = next((process.command for process in site.processes if process.pid == 1), "")
     name = PurePosixPath(first.split(" ")[0]).name
     if name in SHELLS:
         # Not its whole command line: people write secrets there.
-        yield site.advice("stop-not-delivered", name=name)
+        yield CAUSES.warning(site, "stop-not-delivered", name=name)
         return
     try:
         options = site.report("uwsgi")["options"]
@@ -55,9 +103,9 @@ def later(site: Site) -> Iterator[Finding]:
     if any("gracefully_kill" in hook for hook in options.get("hook-master-start", [])):
         return
     if "die-on-term" in options:
-        yield site.advice("stop-cuts-requests-off")
+        yield CAUSES.warning(site, "stop-cuts-requests-off")
     elif container.attrs["Config"].get("StopSignal") in (None, "", "SIGTERM"):
-        yield site.advice("stop-reloads")
+        yield CAUSES.warning(site, "stop-reloads")
 
 
 def _locale(site: Site) -> Finding | None:
@@ -73,4 +121,4 @@ def _locale(site: Site) -> Finding | None:
     if not embedded or musl:
         return None
     seen = f"LANG={locale}" if locale else "LANG is not set"
-    return site.advice("locale-ascii", seen)
+    return CAUSES.warning(site, "locale-ascii", seen)

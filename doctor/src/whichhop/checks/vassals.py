@@ -4,10 +4,39 @@ import itertools
 import re
 
 from whichhop.checks import app_container
-from whichhop.finding import Finding, unknown
+from whichhop.finding import Cause, Causes, Finding, by_hand, config, unknown
 from whichhop.target import uwsgi_log
 from whichhop.target.site import Site
 from whichhop.target.stack import StackError
+
+CAUSES = Causes(
+    {
+        "vassal-failed": Cause(
+            "uwsgi",
+            "503 on one site; the others work",
+            "The vassal {vassal} ends whenever the Emperor starts it ({times} times by now): {error}",
+            by_hand("{advice}. After a change in {ini}: {publish}"),
+        ),
+        "vassal-refused": Cause(
+            "uwsgi",
+            "503 on one site; the others work",
+            "The Emperor does not start the vassal {vassal}: in tyrant mode its ini file may not belong to"
+            " root, nor to root's group ({owner}).",
+            config(
+                "make the user and group that shall run the site its owner; here: uid and gid in {ini}, then"
+                " {publish}"
+            ),
+        ),
+        "vassal-missing": Cause(
+            "uwsgi",
+            "503 on one site; the others work",
+            "No vassal of the Emperor in {app} has {address}, to which nginx sends the requests for {host}.",
+            config(
+                "put the site's ini file back, or take its server block out of nginx's configuration"
+            ),
+        ),
+    }
+)
 
 # What an Emperor says of a vassal, the latest of which counts: core/emperor.c.
 REFUSED = "invalid permissions for vassal"
@@ -31,7 +60,7 @@ def wrong(site: Site) -> Finding | None:
     )
     if REFUSED in latest:
         owner = f"{vassal.uid}:{vassal.gid}"
-        return site.broken("vassal-refused", latest, owner=owner)
+        return CAUSES.broken(site, "vassal-refused", latest, owner=owner)
     if vassal.master and not re.search(FAILED, latest):
         return None  # it runs: the hops say what keeps it from answering
     ready = max((n for n in places if re.search(READY, log[n])), default=-1)
@@ -60,7 +89,9 @@ def _missing(site: Site) -> Finding | None:
     ):
         return None  # from an environment that nobody sees
     known = ", ".join(sorted(vassal.name for vassal in site.vassals or ())) or "none"
-    return site.broken("vassal-missing", f"its vassals: {known}", address=address, host=site.host)
+    return CAUSES.broken(
+        site, "vassal-missing", f"its vassals: {known}", address=address, host=site.host
+    )
 
 
 def _last_words(log: list[str], places: list[int]) -> list[str]:
@@ -78,9 +109,13 @@ def _failed(site: Site, times: int, said: list[str]) -> Finding:
         lines = [line for line in said if re.search(pattern, line)][-3:]
         if lines:
             error = app_container.telling(lines)
-            advice = site.broken(cause, **app_container.WORDS, error=error).fix
-            return site.broken("vassal-failed", *lines, error=error, times=times, advice=advice)
+            advice = app_container.OF_A_START.broken(
+                site, cause, **app_container.WORDS, error=error
+            ).fix
+            return CAUSES.broken(
+                site, "vassal-failed", *lines, error=error, times=times, advice=advice
+            )
     lines = said[-3:]
     error = lines[-1] if lines else "it says nothing"
     advice = f"look at what it says: docker compose logs {site.app}"
-    return site.broken("vassal-failed", *lines, error=error, times=times, advice=advice)
+    return CAUSES.broken(site, "vassal-failed", *lines, error=error, times=times, advice=advice)

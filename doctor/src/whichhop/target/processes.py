@@ -6,17 +6,6 @@ The processes of a container, as its kernel shows them: who uWSGI is, and who ng
 
 from typing import NamedTuple
 
-# Only a shell, grep, readlink and tr: what every image has that can run nginx or uWSGI from a script.
-SHOW = r"""
-for place in /proc/[0-9]*; do
-    echo "Process: ${place#/proc/}"
-    grep -E '^(Name|PPid|Uid|Gid|Groups):' "$place/status"
-    echo "Program: $(readlink "$place/exe")"
-    echo "Directory: $(readlink "$place/cwd")"
-    printf 'Command: '; tr '\0\n' '  ' <"$place/cmdline"; echo
-done 2>/dev/null
-"""
-
 
 class Identity(NamedTuple):
     """With what rights a process acts: effective uid and gid, and its other groups."""
@@ -63,7 +52,7 @@ def _name(name: str, command: list[str]) -> str:
 
 
 def parse(text: str) -> list[Process]:
-    """Return the processes in the output of ``SHOW``, in the order of their ids."""
+    """Return the processes in the output of probes/processes.sh, in the order of their ids."""
     found = []
     for block in text.split("Process: ")[1:]:
         pid, *lines = block.splitlines()

@@ -5,7 +5,6 @@ Nothing here judges. What cannot be seen raises ``StackError``, and the hop then
 """
 
 import contextlib
-import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -18,8 +17,6 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from whichhop import probes
-from whichhop.causes import advice, broken
-from whichhop.finding import Finding
 from whichhop.target import nginx_config, uwsgi_log
 from whichhop.target.back import Back
 from whichhop.target.front import Front
@@ -70,20 +67,10 @@ class Site(Front, Back):
         client.mount("https://", ByName(self.host))
         return client
 
-    def broken(self, cause: str, *evidence: str, **words: object) -> Finding:
-        """Return ``whichhop.causes.broken`` with this site's words for what every cause may name."""
-        words = {**self.words, **words}
-        return self._declared(broken(cause, *evidence, **words), words)
-
-    def advice(self, cause: str, *evidence: str, **words: object) -> Finding:
-        """Return ``whichhop.causes.advice`` in the same words."""
-        words = {**self.words, **words}
-        return self._declared(advice(cause, *evidence, **words), words)
-
-    def _declared(self, finding: Finding, words: Mapping[str, object]) -> Finding:
-        """Return a finding with the fix that the project declares for it, if any."""
-        fix = self.declaration.fixes.get(finding.cause)
-        return dataclasses.replace(finding, fix=fix.format(**words)) if fix else finding
+    @property
+    def fixes(self) -> Mapping[str, str]:
+        """The fixes that the project declares, by cause."""
+        return self.declaration.fixes
 
     @cached_property
     def words(self) -> dict[str, object]:

@@ -333,7 +333,9 @@ class Stack:
     def processes(self, service: str) -> list[Process]:
         """Return the processes of a service's container."""
         return processes.parse(
-            self.exec(service, "sh", "-c", processes.SHOW, user="0", privileged=True).out
+            self.exec(
+                service, "sh", "-c", probes.source("processes.sh"), user="0", privileged=True
+            ).out
         )
 
     def run(self, service: str, *command: str, user: str = "") -> str:
