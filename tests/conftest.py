@@ -23,7 +23,6 @@ import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
 from whichhop.finding import HOPS
-
 from whichhop.target.stack import LOG_LINES, SERVICE_LABEL
 
 from tests.support import doctor

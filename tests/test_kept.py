@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import requests
-from tests.support.stack import Output, Stack, run_once
 
 from tests.conftest import ROOT, started
 from tests.support.people import command, create_user, is_logged_in
+from tests.support.stack import Output, Stack, run_once
 from tests.test_backup import backup, reason
 from tests.test_settings import DEFAULTS
 from tests.test_upgrade import SESSION

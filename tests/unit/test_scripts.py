@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.stack import Stack
 
 from tests.conftest import ROOT, copy_project
+from tests.support.stack import Stack
 from tests.support.terminal import Terminal, refusal
 
 SCRIPTS = sorted(
