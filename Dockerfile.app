@@ -56,22 +56,20 @@ RUN uv pip install --quiet --python /venv --no-index ./*.whl; \
 # This is all that is built again after a change in mysite/.
 FROM venv AS site
 WORKDIR /app
-COPY mysite/ ./
 COPY uwsgi/ /uwsgi/
-# collectstatic reads the settings, and those want their variables; none of these values is kept.
-RUN mkdir --parents /srv/media/tmp /srv/data; echo "for the build only" >/srv/data/secret_key; \
-    SITE_URL=http://localhost SITE_DEBUG=false SITE_MAX_UPLOAD_MB=1 SITE_WORKERS=1 \
-    SITE_REQUEST_TIMEOUT=1 SITE_CACHE=true SITE_BIND=127.0.0.1 SITE_PORT=1 SITE_HTTP_PORT=1 SITE_HSTS_SECONDS=0 \
-    SITE_TLS_CERTIFICATE='' SITE_TLS_KEY='' SITE_ACME_URL=https://localhost SITE_TRUSTED_PROXIES='' \
-    /venv/bin/python3 manage.py collectstatic --no-input --verbosity 0; \
+COPY stack/ /opt/stack/
+COPY mysite/ ./
+ARG SITE_SETTINGS
+ENV PYTHONPATH=/app:/opt
+RUN DJANGO_SETTINGS_MODULE=stack.build_settings /venv/bin/python3 -m django collectstatic --no-input --verbosity 0; \
     /usr/bin/python3 /uwsgi/compress.py /collected; \
-    /venv/bin/python3 -m compileall -q --invalidation-mode=unchecked-hash /app; \
+    /venv/bin/python3 -m compileall -q --invalidation-mode=unchecked-hash /app /opt/stack; \
     # Readable by the site, writable by nobody else than root, whatever umask the clone was made with.
-    chmod --recursive u=rwX,go=rX /app /uwsgi /collected
+    chmod --recursive u=rwX,go=rX /app /uwsgi /opt/stack /collected
 
 
 FROM base
-ARG APP_UID SITE_GID
+ARG APP_UID SITE_GID SITE_SETTINGS
 # The volumes take owner and mode from these directories when they are first used. Everything else
 # belongs to root: the site can change its data, not its code.
 RUN groupadd --gid "$SITE_GID" site; \
@@ -80,10 +78,13 @@ RUN groupadd --gid "$SITE_GID" site; \
         /srv/static /srv/media /srv/media/public /srv/media/private /srv/media/tmp; \
     install --directory --owner=app --group=site --mode=700 /srv/data
 # UTF-8 for file names, so that uploads like café.txt work however Python is started.
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 LANG=C.UTF-8
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app:/opt PYTHONUNBUFFERED=1 LANG=C.UTF-8
+# The stack's settings, which put themselves on top of the site's.
+ENV DJANGO_SETTINGS_MODULE=stack.settings SITE_SETTINGS=$SITE_SETTINGS
 COPY --chmod=755 log/log-relay /usr/local/bin/
 COPY --from=venv /venv /venv
 COPY --from=site /uwsgi /uwsgi
+COPY --from=site /opt/stack /opt/stack
 COPY --from=site /collected /collected
 COPY --from=site /app /app
 # A missing shared library shows here, not at the first start.

@@ -19,9 +19,9 @@ import requests
 from tests.conftest import ROOT, started
 from tests.support.people import command, create_user, is_logged_in, log_in, png, upload
 from tests.support.stack import Stack, run_once
+from tests.support.variables import DEFAULTS
 from tests.support.whole import Whole
 from tests.support.writers import Tally, check, writing
-from tests.test_settings import DEFAULTS
 
 # Owner, mode and name of every file that is kept.
 LISTING = "find /srv/data /srv/media -type f -not -name '*-wal' -not -name '*-shm' -printf '%M %U:%G %P\\n' | sort"

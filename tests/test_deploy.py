@@ -90,7 +90,7 @@ def site(
 @pytest.fixture
 def code(site: Site) -> Iterator[Path]:
     """The site's code, which is put back after the test."""
-    names = ("mysite", "nginx", "uwsgi")
+    names = ("mysite", "nginx", "stack", "uwsgi")
     for name in names:
         shutil.copytree(site.directory / name, site.tools / "before" / name)
     yield site.directory
@@ -209,7 +209,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "no boot",
     ),
     "boots, and is not ready": (
-        append("mysite/mysite/health.py", "CHECKS = {'media': lambda: 1 / 0}"),
+        append("stack/health.py", "CHECKS = {'media': lambda: 1 / 0}"),
         "the new app does not answer: the lines above, from its log, say why.",
         "division by zero",
     ),
@@ -454,9 +454,9 @@ def test_under_load(
             if number % 3 == 1:
                 site.deploys("--rollback")
                 done["rollbacks"] += 1
-                health = code / "mysite" / "mysite" / "health.py"
+                health = code / "stack" / "health.py"
                 text = health.read_text()
-                append("mysite/mysite/health.py", "CHECKS = {'media': lambda: 1 / 0}")(code)
+                append("stack/health.py", "CHECKS = {'media': lambda: 1 / 0}")(code)
                 refusal(site.deploy("--timeout", "5"))
                 health.write_text(text)
                 done["failing deploys"] += 1

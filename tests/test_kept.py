@@ -12,8 +12,8 @@ import requests
 from tests.conftest import ROOT, started
 from tests.support.people import command, create_user, is_logged_in
 from tests.support.stack import Output, Stack, run_once
+from tests.support.variables import DEFAULTS
 from tests.test_backup import backup, reason
-from tests.test_settings import DEFAULTS
 from tests.test_upgrade import SESSION
 
 # A backup that the release of this commit made of the volumes that test_upgrade has: its format is 1.
@@ -25,7 +25,7 @@ import contextlib, io, json, os, pathlib, secrets, shutil, sqlite3, subprocess, 
 DATA, MEDIA = pathlib.Path("/srv/data"), pathlib.Path("/srv/media")
 SETTINGS = "from mysite.settings import *; DATABASES = "
 SQLITE = {"ENGINE": "django.db.backends.sqlite3"}
-os.environ |= {"PYTHONPATH": "/app:/tmp", "DJANGO_SETTINGS_MODULE": "other"}
+os.environ |= {"PYTHONPATH": "/app:/tmp:/opt", "DJANGO_SETTINGS_MODULE": "other"}
 
 def site(**databases):
     pathlib.Path("/tmp/other.py").write_text(SETTINGS + repr(databases))

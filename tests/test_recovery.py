@@ -14,7 +14,7 @@ UNAVAILABLE = r'connect\(\) to unix:/run/uwsgi/mysite\.sock failed|"status":503|
 
 
 @pytest.mark.expect_log(UNAVAILABLE)
-@pytest.mark.expect_log('"level": "ERROR", "logger": "mysite.health"|DAMN')
+@pytest.mark.expect_log('"level": "ERROR", "logger": "stack.health"|DAMN')
 def test_a_stack_in_trouble(new_stack: Callable[..., Stack]) -> None:
     """One stack through all of it, since starting one takes longer than each part."""
     stack = new_stack()
@@ -81,7 +81,7 @@ def test_a_request_that_is_not_finished_says_so(new_stack: Callable[..., Stack])
     assert "Retry-After" not in cut_off.headers
 
 
-@pytest.mark.expect_log('"logger": "mysite.health"|"logger": "django.request"')
+@pytest.mark.expect_log('"logger": "stack.health"|"logger": "django.request"')
 @pytest.mark.parametrize(
     ("what", "break_it", "mend_it"),
     [
@@ -97,6 +97,7 @@ def test_a_request_that_is_not_finished_says_so(new_stack: Callable[..., Stack])
             "chmod 0 /srv/data/db.sqlite3",
             "chmod 640 /srv/data/db.sqlite3",
         ),
+        ("Permission denied", "chmod 0500 /srv/data", "chmod 0700 /srv/data"),
         (
             "timed out",
             f"kill -STOP {WORKERS}",
@@ -108,6 +109,7 @@ def test_a_request_that_is_not_finished_says_so(new_stack: Callable[..., Stack])
         "uploads cannot be begun",
         "uploads cannot be stored",
         "database not readable",
+        "no room beside the database",
         "workers hang",
     ],
 )

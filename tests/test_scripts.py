@@ -182,7 +182,10 @@ def test_a_typo_in_the_environment(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("SITE_WORKER=3", "SITE_WORKER is not a setting; .env.example lists them all."),
+        (
+            "SITE_WORKER=3",
+            "SITE_WORKER is not a setting: did you mean SITE_WORKERS? .env.example lists them all.",
+        ),
         ("SITE_DEBUG=maybe", "SITE_DEBUG is wrong: Not a valid boolean."),
     ],
 )

@@ -17,7 +17,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 def post(*headers: bytes, body: bytes = b"", version: bytes = b"1.1") -> bytes:
-    return b"POST /livez HTTP/" + version + b"\r\n" + HOST + b"".join(headers) + b"\r\n" + body
+    return b"POST / HTTP/" + version + b"\r\n" + HOST + b"".join(headers) + b"\r\n" + body
 
 
 def get(*headers: bytes, target: bytes = b"/livez", host: bytes = HOST) -> bytes:
@@ -126,9 +126,9 @@ def test_names_with_underscores_pass_for_nothing(stack: Stack) -> None:
 
     # Not only those that nginx sets itself: with the right name, this one opens the door.
     token = "t" * 32
-    for name, status in (("X-CSRFToken", 200), ("X_CSRFToken", 403)):
+    for name, status in (("X-CSRFToken", 405), ("X_CSRFToken", 403)):
         headers = {name: token, "Cookie": f"csrftoken={token}"}
-        assert requests.post(f"{stack.url}/livez", headers=headers, timeout=5).status_code == status
+        assert requests.post(stack.url, headers=headers, timeout=5).status_code == status
 
 
 @pytest.mark.parametrize("host", [HOST, b"Host: evil.example\r\n"])

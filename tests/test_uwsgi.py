@@ -1,6 +1,7 @@
 """Hop `uwsgi`: it speaks the protocol over the socket, and answers nothing but requests and pings."""
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def test_it_answers_a_request_without_nginx(stack: Stack) -> None:
 def test_readiness_says_what_it_looked_at(stack: Stack) -> None:
     status, _, body = ask(stack, {"PATH_INFO": "/readyz", "REQUEST_URI": "/readyz"})
     assert status == 200
-    assert body == '{"database": "ok", "migrations": "ok", "media": "ok"}'
+    looked_at = ("settings", "database", "migrations", "data", "media")
+    assert json.loads(body) == dict.fromkeys(looked_at, "ok")
 
 
 def test_nothing_listens_on_tcp_in_the_app_container(stack: Stack) -> None:
@@ -85,7 +87,7 @@ def test_a_body_nobody_reads_does_not_break_the_answer(stack: Stack) -> None:
     """Without post-buffering uWSGI hangs up on the rest of the body: a reset, and now and then 502."""
     before = time.time()
     for size in (1_000, 100_000, 5_000_000, 5_000_000, 5_000_000):
-        assert requests.post(f"{stack.url}/livez", data=b"x" * size, timeout=10).status_code == 403
+        assert requests.post(stack.url, data=b"x" * size, timeout=10).status_code == 403
     assert "Connection reset" not in stack.logs("nginx", since=before)
 
 

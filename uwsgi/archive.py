@@ -67,7 +67,6 @@ def known_migrations() -> tuple[dict[str, str], set[tuple[str, str]]]:
     import django
     from django.db.migrations.loader import MigrationLoader
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
     django.setup()
     loader = MigrationLoader(None)  # reads the code; the database may be anywhere
     known = {*loader.disk_migrations}

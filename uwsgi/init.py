@@ -9,7 +9,6 @@ asks so before anything changes, scripts/reload before the workers change.
 """
 
 import filecmp
-import importlib
 import os
 import shutil
 import sys
@@ -24,14 +23,14 @@ from django.core.management import CommandError
 from django.db import DatabaseError
 from durable import sync
 
-STATIC_VOLUME = Path("/srv/static")
+from stack import env, paths
 
 
-def make_media_directories(media: Path, request_timeout: int) -> None:
+def make_media_directories(request_timeout: int) -> None:
     """Create the directories of the uploads; remove what interrupted uploads left behind."""
-    for name in ("public", "private", "tmp"):
-        (media / name).mkdir(mode=0o750, exist_ok=True)
-    for file in (media / "tmp").iterdir():
+    for directory in (paths.PUBLIC, paths.PRIVATE, paths.UNFINISHED):
+        directory.mkdir(mode=0o750, exist_ok=True)
+    for file in paths.UNFINISHED.iterdir():
         # No request lives much longer than the timeout, so nobody is still writing an older file.
         if file.stat().st_mtime < time.time() - request_timeout - 60:
             file.unlink()
@@ -56,7 +55,7 @@ def refresh_static(collected: Path) -> None:
     refreshed = 0
     changed = set()
     for source in collected.rglob("*"):
-        target = STATIC_VOLUME / source.relative_to(collected)
+        target = paths.STATIC / source.relative_to(collected)
         if source.is_dir() or source.name == "staticfiles.json":
             continue
         if not (target.exists() and filecmp.cmp(source, target, shallow=False)):
@@ -84,15 +83,16 @@ def check() -> None:
 
 def judge() -> None:
     """Import the site as uWSGI will, and check it; changes nothing. Raises what the site raises."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
     from django.conf import settings
+    from django.utils.module_loading import import_string
 
-    importlib.import_module(settings.WSGI_APPLICATION.rpartition(".")[0])
+    import_string(settings.WSGI_APPLICATION)
     check()
 
 
 def main() -> None:
     """Run the steps in order. Raises what a step raises."""
+    env.read(os.environ)
     os.umask(0o027)
     if restore.finish():
         print("init: finished a restore that was interrupted", flush=True)
@@ -100,16 +100,14 @@ def main() -> None:
         print("init: made a new secret key", flush=True)
     kept.make_id()
 
-    # From here on with Django: reading the settings checks the environment.
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+    # From here on with the site's settings.
     import django
-    from django.conf import settings
     from django.core.management import call_command
 
-    make_media_directories(settings.MEDIA_DIR, int(settings.SITE["REQUEST_TIMEOUT"]))
+    make_media_directories(int(os.environ["SITE_REQUEST_TIMEOUT"]))
     django.setup()
     call_command("migrate", interactive=False)
-    refresh_static(settings.STATIC_ROOT)
+    refresh_static(paths.COLLECTED)
     check()
 
 
@@ -119,5 +117,7 @@ if __name__ == "__main__":
             judge()
         else:
             main()
-    except (OSError, ImproperlyConfigured, DatabaseError, CommandError) as error:
+    except (
+        OSError, env.SettingError, ImproperlyConfigured, DatabaseError, CommandError
+    ) as error:  # fmt: skip
         sys.exit(f"init: {error}")

@@ -67,7 +67,6 @@ def databases() -> dict[str, Path]:
     Raise ``ValueError`` for a database that is anything else than a SQLite file on the data volume. (One in
     memory, and Django's placeholder where a site has no database, hold nothing that could be kept.)
     """
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
     # The settings alone: the apps cannot be loaded where the driver of a database is missing.
     from django.core.exceptions import ImproperlyConfigured
     from django.db import connections

@@ -22,10 +22,13 @@ from email.utils import formatdate
 
 import forks  # noqa: F401 (it only has to be loaded)
 from checked_wsgi import checked, client_has_left, log
+from django.conf import settings
 from django.urls import get_resolver
-from mysite.wsgi import application as site
+from django.utils.module_loading import import_string
 
 import uwsgi  # made by uWSGI, when it runs us
+
+site = import_string(settings.WSGI_APPLICATION)
 
 # All views now, not with the first request of each worker: the workers share the memory, no visitor
 # waits for it, and with compose/dev.yaml all have the code of the same moment.

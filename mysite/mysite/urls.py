@@ -3,11 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from . import health
-
 urlpatterns = [
-    path("livez", health.live),
-    path("readyz", health.ready),
     path("admin/", admin.site.urls),
     path("", include("welcome.urls")),
 ]

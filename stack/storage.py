@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from django.core.files.storage import FileSystemStorage
 
@@ -22,7 +23,12 @@ class DurableFileSystemStorage(FileSystemStorage):
     row in the database, which does wait for the disk, without its file. Costs a few ms for each file.
     """
 
-    def _save(self, name, content):
+    def get_valid_name(self, name: str) -> str:
+        """Return a name that nginx serves: one that begins with a dot, as for 🎉.png, gets a word before it."""
+        name = super().get_valid_name(name)
+        return f"file{name}" if name.startswith(".") else name
+
+    def _save(self, name: str, content: Any) -> str:
         name = super()._save(name, content)
         path = Path(self.path(name))
         _sync(path)

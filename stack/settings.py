@@ -1,0 +1,74 @@
+"""
+The settings in the containers (``DJANGO_SETTINGS_MODULE``): the site's own, with the stack's on top.
+
+All that the stack overrides is here and in stack/build_settings.py, in the open; docs/settings.md lists it.
+What differs between two installations comes from the environment (stack/env.py).
+https://docs.djangoproject.com/en/6.1/ref/settings/
+"""
+
+import os
+
+from . import databases, env, paths
+from .build_settings import *  # noqa: F403
+from .build_settings import own
+
+try:
+    environment = env.read(os.environ)
+except env.SettingError as error:
+    from django.core.exceptions import ImproperlyConfigured
+
+    raise ImproperlyConfigured(str(error)) from None
+
+DEBUG = environment.debug
+
+# Made by the init job at the first start. Without it nothing starts. After the first line come older keys,
+# which still count until they are forgotten (scripts/rotate-secret-key).
+SECRET_KEY, *SECRET_KEY_FALLBACKS = paths.SECRET_KEY.read_text().split() or [""]
+
+
+# What follows from the address of the site. nginx answers these hosts only, and is the one who says whether a
+# request came over HTTPS: no header of a client does (nginx/uwsgi_params).
+
+ALLOWED_HOSTS = environment.hosts
+CSRF_TRUSTED_ORIGINS = [*environment.origins, *own.get("CSRF_TRUSTED_ORIGINS", [])]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.https
+SECURE_PROXY_SSL_HEADER = None
+USE_X_FORWARDED_HOST = USE_X_FORWARDED_PORT = False
+# nginx's work, or that of the proxy in front of it.
+SECURE_SSL_REDIRECT = False
+
+# Sent with https only. Browsers then refuse plain HTTP for that long, whatever you do: it cannot be taken back,
+# so only whoever owns the domain turns it on.
+SECURE_HSTS_SECONDS = environment.hsts_seconds or own.get("SECURE_HSTS_SECONDS", 0)
+
+
+DATABASES = databases.on_the_data_volume(own.get("DATABASES", {}))
+
+
+# Mail: where the site only pretends to send (startproject's default writes it to the terminal), sending fails
+# loudly instead. https://docs.djangoproject.com/en/6.1/topics/email/
+
+pretenders = [
+    f"django.core.mail.backends.{name}.EmailBackend"
+    for name in ("console", "dummy", "filebased", "locmem")
+]
+if "MAILERS" in own:
+    MAILERS = {
+        alias: mailer
+        for alias, mailer in own["MAILERS"].items()
+        if mailer.get("BACKEND") not in pretenders
+    }
+
+
+# `check --deploy` warns of these; here each is somebody else's work, or a choice.
+
+SILENCED_SYSTEM_CHECKS = [
+    *own.get("SILENCED_SYSTEM_CHECKS", []),
+    "security.W004",  # HSTS: off unless SITE_HSTS_SECONDS says otherwise
+    "security.W005",  # … and for this host alone: its subdomains may be somebody else's
+    "security.W021",  # … so that it cannot be preloaded
+    "security.W008",  # redirect to https: nginx, or the proxy in front of it
+    "mail.W001",  # no mailer, until the site names one
+]
+if not environment.https:
+    SILENCED_SYSTEM_CHECKS += ["security.W012", "security.W016"]  # a secure cookie needs https
