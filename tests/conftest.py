@@ -38,7 +38,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 # What no test may leave in a log unnoticed; one that means to says so with `expect_log`.
 TROUBLE = re.compile(
-    r"\[(alert|crit|emerg)\]"  # nginx
+    r"^(nginx:|[\d/]+ [\d:]+) \[(alert|crit|emerg)\]"  # nginx
     r'|"hop":"nginx".*"status":5\d\d'
     r"|invalid request block size|listen queue|HARAKIRI|DAMN"  # uWSGI
     r'|"level": "(ERROR|CRITICAL)"|^Traceback',  # Django
