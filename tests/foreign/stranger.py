@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,9 @@ class Stranger:
 
     # -- to look
 
-    @property
+    @cached_property
     def apps(self) -> list[str]:
+        """The services that run Django; no fault takes one away."""
         return [
             name
             for name in ("django", "backend", "blog")

@@ -46,13 +46,16 @@ def assert_healthy(stack: Stack, **services: str) -> list[Finding]:
 
 def wait_until_healthy(stack: Stack, service: str = "nginx", seconds: float = 20) -> None:
     """Wait as long as a mended stack may need: a health check, a queue that empties."""
+    found: list[Finding] = []
 
     def healthy() -> bool:
-        return report.exit_status(walk(stack, time.time())) == 0
+        found[:] = walk(stack, time.time())
+        return report.exit_status(found) == 0
 
     with contextlib.suppress(StackError):
         stack.wait("the stack is healthy again", healthy, seconds, service)
-    assert_healthy(stack)
+    assert found, f"{service} has ended"
+    assert report.exit_status(found) == 0, listing(found)
 
 
 def wait_for(stack: Stack, cause: str, alive: str = "nginx") -> Finding:
