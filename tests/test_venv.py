@@ -3,8 +3,9 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
+
+from tests.support.polling import poll
 
 
 def make(project: Path) -> subprocess.Popen[str]:
@@ -39,10 +40,7 @@ def test_two_at_once_in_a_fresh_clone(project_copy: Path) -> None:
 
 def test_one_that_is_killed_leaves_none(project_copy: Path) -> None:
     killed = make(project_copy)
-    deadline = time.monotonic() + 60
-    while not list(project_copy.glob(".venv*/lib/*/site-packages/*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    poll("it is begun", lambda: list(project_copy.glob(".venv*/lib/*/site-packages/*")), 60)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert not (project_copy / ".venv").exists()
