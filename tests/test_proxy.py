@@ -131,7 +131,7 @@ def test_somebody_else_is_not_believed(stack: Stack) -> None:
 def test_nobody_is_believed_unless_named(new_stack: Callable[..., Stack]) -> None:
     stack = new_stack(SITE_URL="https://site.example")
     assert client(stack, X_Forwarded_For=VISITOR) == gateway(stack)
-    assert "real_ip" not in stack.run("nginx", "nginx", "-T")
+    assert "set_real_ip_from" not in stack.run("nginx", "nginx", "-T")
 
 
 # -- a real proxy: Caddy, with TLS

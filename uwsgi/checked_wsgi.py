@@ -118,8 +118,10 @@ class Answer:
         status, headers, length = checked_head(*self.head)
         self.begun = True
 
-        if status[:3] in ("204", "304") or self.environ["REQUEST_METHOD"] == "HEAD":
-            if first and self.environ["REQUEST_METHOD"] != "HEAD":
+        # To HEAD, a body that is whole goes to nginx, which sends none of it, but caches a page only with its body.
+        head = self.environ["REQUEST_METHOD"] == "HEAD"
+        if status[:3] in ("204", "304") or (head and not (whole and length in (None, whole))):
+            if first and not head:
                 log(
                     self.environ,
                     "WARNING",

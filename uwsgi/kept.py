@@ -19,7 +19,7 @@ from durable import publish
 DATA = Path("/srv/data")
 MEDIA = Path("/srv/media")
 SECRET_KEY = DATA / "secret_key"
-SITE_ID = DATA / "site_id"
+ID_FILE = DATA / "site_id"
 
 # What Django's migrate writes into a new database by itself.
 MIGRATE = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
@@ -142,7 +142,7 @@ def content() -> str:
     for volume in (DATA, MEDIA):
         try:
             for path in files(volume):
-                if path in (SECRET_KEY, SITE_ID) or is_of_sqlite(path):
+                if path in (SECRET_KEY, ID_FILE) or is_of_sqlite(path):
                     continue
                 if volume == DATA and is_sqlite(path) and is_fresh(path):
                     continue
@@ -157,14 +157,14 @@ def content() -> str:
 
 def make_id() -> None:
     """Give the site its id, unless it has one."""
-    if not SITE_ID.exists():
+    if not ID_FILE.exists():
         with contextlib.suppress(FileExistsError):  # of two that begin at once, one is the first
-            publish(SITE_ID, secrets.token_hex(16), os.link)
+            publish(ID_FILE, secrets.token_hex(16), os.link)
 
 
 def site_id() -> str | None:
     """Return the site's id; ``None`` before it was started by a release that gives it one."""
     try:
-        return SITE_ID.read_text()
+        return ID_FILE.read_text()
     except FileNotFoundError:
         return None

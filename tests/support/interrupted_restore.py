@@ -50,7 +50,7 @@ def make(content: str) -> None:
                 continue  # what an earlier one has left must do no harm
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     (kept.DATA / "secret_key").write_text(f"the {content} key")
-    kept.SITE_ID.write_bytes(ID)
+    kept.ID_FILE.write_bytes(ID)
     database = sqlite3.connect(kept.DATA / "db.sqlite3")
     database.execute("CREATE TABLE content (what)")
     database.execute("INSERT INTO content VALUES (?)", [content])
