@@ -351,7 +351,7 @@ def patient(
 
 def test_both_sites_are_found_and_healthy(patient: Stranger) -> None:
     """The server block that only redirects to HTTPS is none of them."""
-    found = {site.name: (site.nginx, site.app) for site in sites(patient.stack)}
+    found = {site.name: (site.nginx.name, site.app.name) for site in sites(patient.stack)}
     assert found == {SHOP: ("proxy", "backend"), BLOG: ("proxy", "blog")}
     assert_healthy(patient, SHOP)
     assert_healthy(patient, BLOG)

@@ -908,7 +908,7 @@ def patient(
 
 def test_a_strangers_stack_is_healthy(patient: Stranger) -> None:
     (site,) = sites(patient.stack)
-    assert (site.nginx, site.app) == ("web", "django")
+    assert (site.nginx.name, site.app.name) == ("web", "django")
     started = time.monotonic()
     found = assert_healthy(patient)
     assert time.monotonic() - started < 20
@@ -917,7 +917,7 @@ def test_a_strangers_stack_is_healthy(patient: Stranger) -> None:
 
 def test_services_can_be_named(patient: Stranger) -> None:
     (site,) = sites(patient.stack, nginx="web", app="django")
-    assert (site.nginx, site.app) == ("web", "django")
+    assert (site.nginx.name, site.app.name) == ("web", "django")
     with pytest.raises(StackError, match="gunicorn"):
         sites(patient.stack, app="gunicorn")
 

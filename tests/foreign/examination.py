@@ -80,9 +80,10 @@ def parameters(faults: Mapping[str, Sequence[Fault]]) -> list[Any]:
 
 def findings(stranger: Stranger, host: str = SHOP, hops: Iterable[str] = HOPS) -> list[Finding]:
     """Return what the doctor finds on a site; on the only one, when nginx cannot say its name."""
-    found = sites(stranger.stack)
+    stack = stranger.stack
+    stack.since = stranger.since
+    found = sites(stack)
     site = next((site for site in found if site.name == host), found[0])
-    site.since = stranger.since
     return list(diagnose(site, hops))
 
 

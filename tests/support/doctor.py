@@ -19,8 +19,8 @@ began = 0.0
 def walk(stack: Stack, since: float | None = None, **services: str) -> list[Finding]:
     """Return what is found at every hop of every site, failures in logs since the test began."""
     findings = []
+    stack.since = began if since is None else since
     for site in sites(stack, **services):
-        site.since = began if since is None else since
         findings += list(diagnose(site))
     return findings
 

@@ -32,10 +32,10 @@ def look(site: Site, hop: str) -> list[Finding]:
 def _look(site: Site, hop: str) -> list[Finding]:
     """Return what one hop finds, or that what it looks into does not run."""
     for role in NEEDS.get(hop, ()):
-        if not site.state(getattr(site, role)).running:
+        if not (site.nginx if role == "nginx" else site.app).state.running:
             return [blocked(hop, JUDGED_BY[role])]
         if role == "app" and (
-            not site.runs_uwsgi or app_container.keeps_failing(site) or vassals.wrong(site)
+            not site.app.runs_uwsgi or app_container.keeps_failing(site) or vassals.wrong(site)
         ):
             return [blocked(hop, "uwsgi")]
     findings = list(importlib.import_module(f"whichhop.checks.{hop}").check(site))

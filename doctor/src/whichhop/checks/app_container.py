@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from whichhop.checks import shared
 from whichhop.finding import Cause, Causes, Finding, by_hand, command, config, merge
-from whichhop.target.containers import State
+from whichhop.target.service import State
 from whichhop.target.site import Site
+from whichhop.target.site_report import Load, Media, Missing, Page, failed
 from whichhop.target.stack import StackError
 
 CAUSES = Causes(
@@ -152,47 +153,47 @@ def not_running(site: Site, state: State) -> Finding:
     """Return why the app does not run: init, the engine or its own log say so."""
     if state.status == "paused":
         return CAUSES.broken(site, "app-paused")
-    if site.init_failed:
-        error = (site.last_lines(site.init, count=1) or ("",))[0]
+    if site.init and site.init_failed:
+        error = (site.init.last_lines(count=1) or ("",))[0]
         return CAUSES.broken(
             site,
             "init-failed",
-            *site.last_lines(site.init),
+            *site.init.last_lines(),
             error=error.removeprefix(f"{site.init}: "),
         )
     if state.out_of_memory and state.exit_code:
-        lines = site.last_lines(site.app, "DAMN|memory|max file descriptor")
+        lines = site.app.last_lines("DAMN|memory|max file descriptor")
         return CAUSES.broken(site, "app-out-of-memory", str(state), *lines)
     known = reason(site)
     ended_badly = state.restarts or state.error or state.exit_code not in (0, 30, 137, 143)
     if known and ended_badly:
         cause, lines = known
         return OF_A_START.broken(site, cause, *lines, **WORDS, error=telling(lines))
-    return CAUSES.broken(site, "app-not-running", *site.last_lines(site.app), state=state)
+    return CAUSES.broken(site, "app-not-running", *site.app.last_lines(), state=state)
 
 
 def keeps_failing(site: Site) -> bool:
     """Whether the container runs again for the moment, and its last attempt ended for a known reason."""
-    state = site.state(site.app)
+    state = site.app.state
     if not (state.running and state.keeps_ending and reason(site)):
         return False
     try:
-        return not site.straight
+        return not site.visitor.straight
     except StackError:
         return True
 
 
 def reason(site: Site) -> tuple[str, tuple[str, ...]] | None:
     """Return what ended the app's container, as a cause and the lines that say so."""
-    error = site.state(site.app).error
+    error = site.app.state.error
     for cause, pattern in REASONS.items():
-        lines = site.last_lines(site.app, pattern)
+        lines = site.app.last_lines(pattern)
         if error:  # the engine could not start it: what the log has is of an earlier start
             lines = (error,) * bool(re.search(pattern, error))
         if not lines:
             continue
         if cause == "collectstatic-failed":
-            lines = site.last_lines(site.app, EXCEPTION)
+            lines = site.app.last_lines(EXCEPTION)
             if not lines:
                 continue
         return cause, lines
@@ -202,15 +203,15 @@ def reason(site: Site) -> tuple[str, tuple[str, ...]] | None:
 def health(site: Site) -> Finding | None:
     """Return a health check that fails though the service works."""
     for service in (site.app, site.nginx):
-        state = site.state(service)
-        if state.health != "unhealthy":
+        if service.state.health != "unhealthy":
             continue
-        if service == site.app and site.vassals is not None:
+        if service is site.app and site.app.vassals is not None:
             continue  # it is about all sites of the container
-        if service == site.nginx or site.inside.get("load", {}).get("django"):
-            log = site.stack.container(service).attrs["State"]["Health"]["Log"] or []
+        load = None if service is site.nginx else site.app.report.load
+        if service is site.nginx or (isinstance(load, Load) and load.django):
+            log = service.attributes["State"]["Health"]["Log"] or []
             error = log[-1]["Output"].strip().splitlines()[-1:] if log else []
-            if service == site.app and _is_ill(site):
+            if service is site.app and _is_ill(site):
                 continue  # it is right
             return CAUSES.broken(
                 site,
@@ -224,14 +225,14 @@ def health(site: Site) -> Finding | None:
 
 def _is_ill(site: Site) -> bool:
     """Whether a check that looks further than the front page may be right: later hops say of what."""
-    page, report = site.page, site.inside
-    parts = [
-        report.get(name, {}) for name in ("sqlite", "connect", "migrations", "tables", "media")
-    ]
-    return (
-        page.get("status", 500) >= 500
-        or any("error" in part or part.get("missing") for part in parts)
-        or any(
-            not place.get("writable") for place in report.get("media", {}).get("directories", ())
-        )
-    )
+    report = site.app.report
+    parts = (report.connect, report.migrations, report.tables, report.media)
+    if any(map(failed, parts)) or not isinstance(report.page, Page) or report.page.status >= 500:
+        return True
+    if report.sqlite and report.sqlite.error:
+        return True
+    lacking = (report.migrations, report.tables)
+    if any(part.missing for part in lacking if isinstance(part, Missing)):
+        return True
+    media = report.media
+    return isinstance(media, Media) and not all(place.writable for place in media.directories)

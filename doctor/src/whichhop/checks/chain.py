@@ -1,5 +1,6 @@
 """Hop `chain`: one request, one id, seen at every hop in order."""
 
+import re
 import secrets
 from collections.abc import Iterator
 
@@ -25,7 +26,7 @@ def check(site: Site) -> Iterator[Finding]:
     """Yield whether a request for an address that Django does not know can be followed."""
     path = f"/doctor-{secrets.token_hex(8)}"
     try:
-        answer = site.get(path)
+        answer = site.visitor.get(path)
     except requests.RequestException as error:
         yield unknown("chain", f"no answer: {error}")
         return
@@ -39,7 +40,7 @@ def check(site: Site) -> Iterator[Finding]:
         return
     for service in (site.nginx, site.app):
         try:
-            site.stack.log_entry(service, request_id)
+            site.stack.log_entry(service.name, request_id)
         except StackError:
             yield CAUSES.broken(site, "request-id-lost", request_id=request_id, service=service)
             return
@@ -48,6 +49,6 @@ def check(site: Site) -> Iterator[Finding]:
 
 def _without_id(site: Site, path: str, status: int) -> Finding:
     """Return how far a request can be followed in a stack that declares no request id."""
-    seen = [s for s in (site.nginx, site.app) if site.last_lines(s, path, 1)]
+    seen = [str(each) for each in (site.nginx, site.app) if each.last_lines(re.escape(path), 1)]
     where = f"; its address is in the log of {' and '.join(seen)}" if seen else ""
     return ok("chain", f"a request goes through every hop ({status}){where}")

@@ -17,7 +17,8 @@ from whichhop.finding import (
     ok,
     unknown,
 )
-from whichhop.target.site import DATABASE_ERRORS, Site
+from whichhop.target.site import Site
+from whichhop.target.site_report import DATABASE_ERRORS, Sqlite, failed, known
 from whichhop.target.stack import StackError
 
 CAUSES = Causes(
@@ -94,18 +95,18 @@ REFUSED = {
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the database; takes the write lock for a moment, writes nothing."""
-    if "error" in site.inside["load"] or "error" in site.inside.get("settings", {}):
+    report = site.app.report
+    if failed(report.load) or failed(report.settings):
         yield blocked("database", "django")
         return
-    if not site.has_django or not site.report("settings")["DATABASE"]["engine"]:
+    if not report.has_django or not known(report.settings).database.engine:
         yield ok("database", "the site has no database")
         return
-    wrong = _sqlite(site) if "sqlite" in site.inside else _server(site)
-    if wrong:
-        yield wrong
+    if found := _sqlite(site, report.sqlite) if report.sqlite else _server(site):
+        yield found
         return
     try:
-        missing = site.report("migrations")["missing"]
+        missing = known(report.migrations).missing
     except StackError as error:
         yield unknown("database", str(error))
         return
@@ -114,58 +115,59 @@ def check(site: Site) -> Iterator[Finding]:
             site, "migrations-missing", *missing, count=len(missing), first=missing[0]
         )
         return
-    tables = site.report("tables")["missing"]
+    tables = known(report.tables).missing
     if tables:
         yield CAUSES.broken(site, "tables-missing", *tables, first=tables[0])
         return
-    page = site.page
-    if page.get("type") in DATABASE_ERRORS:
-        yield CAUSES.broken(site, "query-fails", error=page["error"], place=page["place"])
+    wrong = failed(report.page)
+    if wrong and wrong.type in DATABASE_ERRORS:
+        yield CAUSES.broken(site, "query-fails", error=wrong.error, place=wrong.place)
         return
-    what = "its write lock can be had" if "sqlite" in site.inside else "it takes connections"
+    what = "its write lock can be had" if report.sqlite else "it takes connections"
     yield ok("database", f"it answers, it is migrated, and {what}")
 
 
 def _server(site: Site) -> Finding | None:
     """Return why a database server cannot be connected to."""
-    report = site.inside.get("connect", {})
-    if "error" not in report:
+    wrong = failed(site.app.report.connect)
+    if not wrong:
         return None
-    database = site.report("settings")["DATABASE"]
-    where = ":".join(filter(None, (database["host"] or "a local socket", database["port"])))
+    database = known(site.app.report.settings).database
+    where = ":".join(filter(None, (database.host or "a local socket", database.port)))
     for cause, pattern in REFUSED.items():
-        if re.search(pattern, report["error"]):
-            words = {"where": where, "host": database["host"], "error": report["error"]}
-            return merge(CAUSES, shared.CAUSES).broken(site, cause, report["error"], **words)
-    return unknown("database", report["error"])
+        if re.search(pattern, wrong.error):
+            words = {"where": where, "host": database.host, "error": wrong.error}
+            return merge(CAUSES, shared.CAUSES).broken(site, cause, wrong.error, **words)
+    return unknown("database", wrong.error)
 
 
-def _sqlite(site: Site) -> Finding | None:
+def _sqlite(site: Site, report: Sqlite) -> Finding | None:
     """Return what keeps SQLite from working; its message alone does not tell the causes apart."""
-    report = site.inside["sqlite"]
-    error = report.get("error", "")
-    _, file, *_ = report["places"]
-    if file.get("error") == "No such file or directory":
-        return CAUSES.broken(site, "database-missing", error, path=file["path"])
-    for place in report["places"]:
-        if place.get("full"):
-            return shared.CAUSES.broken(site, "disk-full", error, path=place["path"])
-        if not (place.get("readable") and place.get("writable")):
+    error = report.error
+    if len(report.places) < 2:
+        return unknown("database", error)
+    _, file, *_ = report.places
+    if file.error == "No such file or directory":
+        return CAUSES.broken(site, "database-missing", error, path=file.path)
+    for place in report.places:
+        if place.full:
+            return shared.CAUSES.broken(site, "disk-full", error, path=place.path)
+        if not (place.readable and place.writable):
             return CAUSES.broken(
                 site,
                 "database-not-writable",
-                error or f"{place['path']}: mode {place.get('mode')}",
-                path=place["path"],
-                mode=place.get("mode", place.get("error")),
-                owner=place.get("owner", "unknown"),
-                user=site.app_identity,
+                error or f"{place.path}: mode {place.mode}",
+                path=place.path,
+                mode=place.mode or place.error,
+                owner=place.owner,
+                user=site.app.identity,
             )
     if "locked" in error:
         return CAUSES.broken(site, "database-locked", error)
     if "malformed" in error or "not a database" in error:
-        return CAUSES.broken(site, "database-damaged", path=file["path"], error=error)
+        return CAUSES.broken(site, "database-damaged", path=file.path, error=error)
     if error:
         return unknown("database", f"SQLite says: {error}")
-    if not site.stack.mount(site.app, str(PurePosixPath(file["path"]).parent)):
-        return CAUSES.broken(site, "database-not-on-volume", path=file["path"])
+    if not site.app.mount(str(PurePosixPath(file.path).parent)):
+        return CAUSES.broken(site, "database-not-on-volume", path=file.path)
     return None

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -11,7 +10,8 @@ from whichhop.checks import shared
 from whichhop.finding import Cause, Causes, Finding, blocked, by_hand, config, ok, unknown
 from whichhop.probes.site import PAGE_SECONDS
 from whichhop.target import upstream
-from whichhop.target.site import DATABASE_ERRORS, Site
+from whichhop.target.site import Site
+from whichhop.target.site_report import DATABASE_ERRORS, Log, Settings, failed, known
 
 CAUSES = Causes(
     {
@@ -134,22 +134,18 @@ CAUSES = Causes(
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the site itself; asks for the front page here and through nginx."""
-    load = site.inside["load"]
-    if "error" in load:
-        if not load["place"] and _answers(site):
-            reason = (
-                f"the site works, but cannot be loaded once more to look at it: {load['error']}"
-            )
+    if wrong := failed(site.app.report.load):
+        if not wrong.place and _answers(site):
+            reason = f"the site works, but cannot be loaded once more to look at it: {wrong.error}"
             yield unknown("django", reason)
         else:
-            yield CAUSES.broken(site, "settings-broken", error=load["error"], place=load["place"])
+            yield CAUSES.broken(site, "settings-broken", error=wrong.error, place=wrong.place)
         return
-    if not load["django"]:
+    if not site.app.report.has_django:
         yield _another_framework(site)
         return
-    wrong = _settings(site) or _urls(site)
-    if wrong:
-        yield wrong
+    if found := _settings(site) or _urls(site):
+        yield found
         return
     yield from _page(site)
 
@@ -157,61 +153,66 @@ def check(site: Site) -> Iterator[Finding]:
 def _answers(site: Site) -> bool:
     """Whether the running site answers: then what fails in our copy of it may be our own fault."""
     try:
-        return site.get("/").status_code < 500
+        return site.visitor.get("/").status_code < 500
     except requests.RequestException:
         return False
 
 
 def _another_framework(site: Site) -> Finding:
-    status = site.get("/").status_code
+    status = site.visitor.get("/").status_code
     if status >= 500:
         return unknown("django", f"the app is not a Django site, and answers {status}")
     return ok("django", f"the app is not a Django site; it answers {status}")
 
 
 def _settings(site: Site) -> Finding | None:
-    if "SECRET_KEY" in site.inside["settings"].get("error", ""):
-        return CAUSES.broken(site, "secret-key-empty", site.inside["settings"]["error"])
-    settings = site.report("settings")
-    if not settings["has_secret_key"]:
+    wrong = failed(site.app.report.settings)
+    if wrong and "SECRET_KEY" in wrong.error:
+        return CAUSES.broken(site, "secret-key-empty", wrong.error)
+    settings = known(site.app.report.settings)
+    if not settings.has_secret_key:
         return CAUSES.broken(site, "secret-key-empty")
-    return CAUSES.broken(site, "debug-on") if settings["DEBUG"] else None
+    return CAUSES.broken(site, "debug-on") if settings.debug else None
 
 
 def _urls(site: Site) -> Finding | None:
-    urls = site.inside.get("urls", {})
-    if "error" in urls and urls["type"] not in DATABASE_ERRORS:
+    wrong = failed(site.app.report.urls)
+    if wrong and wrong.type not in DATABASE_ERRORS:
         if _answers(site):
-            return unknown("django", f"the site works, but a copy of it does not: {urls['error']}")
-        return CAUSES.broken(site, "urlconf-broken", error=urls["error"], place=urls["place"])
+            return unknown("django", f"the site works, but a copy of it does not: {wrong.error}")
+        return CAUSES.broken(site, "urlconf-broken", error=wrong.error, place=wrong.place)
     return None
 
 
 def _page(site: Site) -> Iterator[Finding]:
-    if "error" in site.inside.get("sqlite", {}) or "error" in site.inside.get("connect", {}):
+    report = site.app.report
+    if (report.sqlite and report.sqlite.error) or failed(report.connect):
         yield blocked("django", "database")
         return
-    settings, page = site.report("settings"), site.page
-    if page.get("type") in DATABASE_ERRORS:
-        yield blocked("django", "database")
-        return
-    if "Missing staticfiles manifest entry" in page.get("error", ""):
-        words = {"error": page["error"], "place": page["place"]}
-        yield shared.CAUSES.broken(site, "static-manifest-entry-missing", **words)
-        return
-    if page.get("type") == "TimeoutError" and not page["place"]:
-        yield CAUSES.broken(site, "page-hangs", page["error"], seconds=PAGE_SECONDS)
-        return
-    if "error" in page and not _answers(site):
-        yield CAUSES.broken(site, "page-raises", error=page["error"], place=page["place"])
-        return
-    if "error" in page:
-        page = {"status": 200}  # with what nginx adds, it works
-    if page["status"] == 400:
-        yield CAUSES.broken(site, "host-refused", host=site.host, allowed=settings["ALLOWED_HOSTS"])
+    settings, alone = known(report.settings), 200  # with what nginx adds, it may work
+    if wrong := failed(report.page):
+        words = {"error": wrong.error, "place": wrong.place}
+        if wrong.type in DATABASE_ERRORS:
+            yield blocked("django", "database")
+            return
+        if "Missing staticfiles manifest entry" in wrong.error:
+            yield shared.CAUSES.broken(site, "static-manifest-entry-missing", **words)
+            return
+        if wrong.type == "TimeoutError" and not wrong.place:
+            yield CAUSES.broken(site, "page-hangs", wrong.error, seconds=PAGE_SECONDS)
+            return
+        if not _answers(site):
+            yield CAUSES.broken(site, "page-raises", **words)
+            return
+    else:
+        alone = known(report.page).status
+    if alone == 400:
+        yield CAUSES.broken(
+            site, "host-refused", host=site.visitor.host, allowed=settings.allowed_hosts
+        )
         return
     try:
-        answer = site.get("/")
+        answer = site.visitor.get("/")
     except requests.RequestException as error:
         yield unknown("django", f"the front page is not answered: {error}")
         return
@@ -220,10 +221,10 @@ def _page(site: Site) -> Iterator[Finding]:
         yield blocked("django", f"what makes nginx answer {status}")
     elif status == 400:
         yield _host_lost(site)
-    elif max(status, page["status"]) >= 500:
-        yield CAUSES.broken(site, "page-fails", through=status, alone=page["status"])
-    elif wrong := _redirects(site, answer) or _form(site, settings):
-        yield wrong
+    elif max(status, alone) >= 500:
+        yield CAUSES.broken(site, "page-fails", through=status, alone=alone)
+    elif found := _redirects(site, answer) or _form(site, settings):
+        yield found
     else:
         yield ok("django", f"the front page is answered ({status}); DEBUG is off")
         yield from _later(site, settings)
@@ -231,14 +232,14 @@ def _page(site: Site) -> Iterator[Finding]:
 
 def _host_lost(site: Site) -> Finding:
     """Return what nginx tells Django instead of the visitor's host."""
-    passed = site.upstream
+    passed = site.link.upstream
     if passed.protocol == "http":
         told = upstream.params(passed).get("Host", "$proxy_host")
         name = passed.directive.words[1] if told == "$proxy_host" else told
         return CAUSES.broken(site, "proxy-host-lost", passed.directive.place, told=name)
     told = upstream.params(passed).get("HTTP_HOST", "")
     return CAUSES.broken(
-        site, "host-lost", f"HTTP_HOST {told}" if told else "", host=site.host_header
+        site, "host-lost", f"HTTP_HOST {told}" if told else "", host=site.visitor.host_header
     )
 
 
@@ -248,52 +249,52 @@ def _redirects(site: Site, answer: requests.Response) -> Finding | None:
     target = urlsplit(location)
     if not (300 <= answer.status_code < 400 and target.scheme == "https" and target.path == "/"):
         return None
-    if target.hostname != site.host:
+    if target.hostname != site.visitor.host:
         return None
-    url = f"{urlsplit(site.door.url).scheme}://{site.host_header}/"
+    url = f"{urlsplit(site.visitor.endpoint.url).scheme}://{site.visitor.host_header}/"
     return CAUSES.broken(site, "https-redirect-loop", url=url, location=location)
 
 
-def _form(site: Site, settings: dict[str, Any]) -> Finding | None:
+def _form(site: Site, settings: Settings) -> Finding | None:
     """
     Send the login form back empty, as a browser would, and return what refuses it.
 
     An empty form is refused by the form itself, before any name or password is looked at.
     https://docs.djangoproject.com/en/stable/ref/csrf/#how-it-works
     """
-    login = site.report("urls")["login"]
+    login = known(site.app.report.urls).login
     if not login:
         return None
-    form = site.get(login)
+    form = site.visitor.get(login)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form.text)
-    cookie = form.cookies.get(settings["CSRF_COOKIE_NAME"])
+    cookie = form.cookies.get(settings.csrf_cookie_name)
     if form.status_code != 200 or not token or not cookie:
         return None
     # The scheme that the visitor types: nginx's own, or that of the TLS proxy in front of it.
-    scheme = "https" if site.behind_tls else urlsplit(site.door.url).scheme
-    if scheme == "http" and settings["CSRF_COOKIE_SECURE"]:
+    scheme = "https" if site.visitor.behind_tls else urlsplit(site.visitor.endpoint.url).scheme
+    if scheme == "http" and settings.csrf_cookie_secure:
         return CAUSES.broken(site, "secure-cookie-over-http", f"Set-Cookie: {cookie[:4]}…; Secure")
-    origin = f"{scheme}://{site.host_header}"
-    answer = site.post(
+    origin = f"{scheme}://{site.visitor.host_header}"
+    answer = site.visitor.post(
         login,
         {"csrfmiddlewaretoken": token[1], "username": "", "password": ""},
         Origin=origin,
         Referer=origin + login,
-        Cookie=f"{settings['CSRF_COOKIE_NAME']}={cookie}",
+        Cookie=f"{settings.csrf_cookie_name}={cookie}",
     )
     if answer.status_code != 403:
         return None
-    trusted = f"CSRF_TRUSTED_ORIGINS = {settings['CSRF_TRUSTED_ORIGINS']}"
+    trusted = f"CSRF_TRUSTED_ORIGINS = {settings.csrf_trusted_origins}"
     return CAUSES.broken(site, "csrf-origin-refused", f"POST {login}: 403", trusted, origin=origin)
 
 
-def _later(site: Site, settings: dict[str, Any]) -> Iterator[Finding]:
+def _later(site: Site, settings: Settings) -> Iterator[Finding]:
     """Yield what does no harm to the front page, but to those who look for an error, or trust a link."""
-    log = site.inside.get("log", {})
-    if "handlers" in log and not log["handlers"]:
+    log = site.app.report.log
+    if isinstance(log, Log) and not log.handlers:
         yield CAUSES.warning(site, "errors-not-logged")
-    told = upstream.params(site.upstream)
-    if settings["USE_X_FORWARDED_HOST"] and not {"HTTP_X_FORWARDED_HOST", "X-Forwarded-Host"} & {
+    told = upstream.params(site.link.upstream)
+    if settings.use_x_forwarded_host and not {"HTTP_X_FORWARDED_HOST", "X-Forwarded-Host"} & {
         *told
     }:
         yield CAUSES.warning(site, "host-spoofable")

@@ -8,6 +8,7 @@ from whichhop.checks import shared
 from whichhop.finding import Cause, Causes, Finding, blocked, command, config, ok, unknown
 from whichhop.target import nginx_config, upstream
 from whichhop.target.site import Site
+from whichhop.target.site_report import known
 
 CAUSES = Causes(
     {
@@ -55,49 +56,49 @@ CAUSES = Causes(
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with uploads, judged by the newest one; stores nothing itself."""
-    if not site.has_django:
+    if not site.app.report.has_django:
         yield ok("media", "the app is not a Django site: it has no MEDIA_ROOT")
         return
-    settings = site.report("settings")
-    root, prefix = settings["MEDIA_ROOT"], settings["MEDIA_URL"]
+    settings = known(site.app.report.settings)
+    root, prefix = settings.media_root, settings.media_url
     if not root or not prefix.startswith("/"):
         yield ok("media", "the site stores no uploads of its own (MEDIA_ROOT, MEDIA_URL)")
         return
-    sample = site.report("media")
-    if reason := sample.get("none"):
-        yield ok("media", reason)
+    sample = known(site.app.report.media)
+    if sample.none:
+        yield ok("media", sample.none)
         return
-    for place in sample["directories"]:
-        if place.get("full"):
-            yield shared.CAUSES.broken(site, "disk-full", path=place["path"])
+    for place in sample.directories:
+        if place.full:
+            yield shared.CAUSES.broken(site, "disk-full", path=place.path)
             return
-        if not place.get("writable"):
+        if not place.writable:
             yield CAUSES.broken(
                 site,
                 "media-not-writable",
-                path=place["path"],
-                mode=place.get("mode", place.get("error")),
-                owner=place.get("owner", "unknown"),
-                user=site.app_identity,
+                path=place.path,
+                mode=place.mode or place.error,
+                owner=place.owner,
+                user=site.app.identity,
             )
             return
-    if not site.stack.mount(site.app, root):
+    if not site.app.mount(root):
         yield CAUSES.broken(site, "media-not-on-volume", path=root)
         return
-    url = prefix + quote(os.fsencode(sample["name"]))
-    location = nginx_config.location(site.server, url)
-    path = nginx_config.file_for(location, prefix + sample["name"]) if location else None
+    url = prefix + quote(os.fsencode(sample.name))
+    location = nginx_config.location(site.link.server, url)
+    path = nginx_config.file_for(location, prefix + sample.name) if location else None
     if path is None or (location and upstream.passes_on(location)):
         yield _not_routed(site, url, prefix)
-    elif not sample["name"]:
+    elif not sample.name:
         yield _nothing_uploaded(site, path.rstrip("/"))
     else:
-        yield _served(site, url, path, sample["newest"])
+        yield _served(site, url, path, sample.newest)
 
 
 def _not_routed(site: Site, url: str, prefix: str) -> Finding:
     """Return what becomes of an upload that no location of nginx serves: Django may, if it wants."""
-    status = site.get(url).status_code
+    status = site.visitor.get(url).status_code
     if status == 200:
         return ok("media", f"{url} comes from the app, not from nginx")
     if status >= 500:
@@ -106,17 +107,22 @@ def _not_routed(site: Site, url: str, prefix: str) -> Finding:
 
 
 def _nothing_uploaded(site: Site, directory: str) -> Finding:
-    if directory in site.look_along(directory) and site.as_nginx("test", "-x", directory).code:
-        return CAUSES.broken(site, "media-permission-denied", **site.why_not("x", directory))
+    if (
+        directory in site.nginx.files.along(directory)
+        and site.nginx.as_worker("test", "-x", directory).code
+    ):
+        return CAUSES.broken(
+            site, "media-permission-denied", **site.nginx.files.why_not("x", directory)
+        )
     return ok("media", "nothing is uploaded yet; nginx may enter the directory")
 
 
 def _served(site: Site, url: str, path: str, stored: str) -> Finding:
-    status = site.get(url).status_code
+    status = site.visitor.get(url).status_code
     if status == 404:
         return CAUSES.broken(site, "media-missing", name=stored, path=path)
     if status == 403:
-        denied = site.why_not("r", path)
+        denied = site.nginx.files.why_not("r", path)
         return CAUSES.broken(
             site, "media-permission-denied", "{path}: {blame}".format(**denied), **denied
         )

@@ -11,9 +11,10 @@ import requests
 from whichhop.checks import shared
 from whichhop.finding import Cause, Causes, Finding, blocked, by_hand, command, config, ok
 from whichhop.target import nginx_config, upstream
-from whichhop.target.front import NoSite
-from whichhop.target.site import NOWHERE, TIMEOUT, Site
+from whichhop.target.nginx_service import NoSite
+from whichhop.target.site import Site
 from whichhop.target.stack import StackError
+from whichhop.target.visitor import NOWHERE, TIMEOUT
 
 CAUSES = Causes(
     {
@@ -110,18 +111,18 @@ def check(site: Site) -> Iterator[Finding]:
     if wrong:
         yield wrong
         return
-    if site.refusal or not site.state(site.nginx).running:
+    if site.nginx.refusal or not site.nginx.state.running:
         yield _why_not(site)
         return
     try:
-        site.config  # noqa: B018 # "nginx -T" tests it as "nginx -t" does
+        site.nginx.config  # noqa: B018 # "nginx -T" tests it as "nginx -t" does
     except StackError as error:
         if "[emerg]" not in str(error):
             raise
         yield _refused(site, str(error).splitlines())
         return
     try:
-        answer = site.get(NOWHERE)
+        answer = site.visitor.get(NOWHERE)
     except requests.RequestException as error:
         yield CAUSES.broken(site, "nginx-does-not-answer", str(error), seconds=TIMEOUT)
         return
@@ -137,7 +138,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 def _why_not(site: Site) -> Finding:
     """Return why nginx did not start, as far as its configuration is to blame."""
-    lines = list(site.refusal)
+    lines = list(site.nginx.refusal)
     return _refused(site, lines) if lines else blocked("nginx", "port")
 
 
@@ -145,7 +146,7 @@ def _refused(site: Site, lines: list[str]) -> Finding:
     errors = [line for line in lines if "[emerg]" in line or "[crit]" in line]
     error = errors[-1] if errors else " ".join(lines)
     if name := re.search(r'host not found in upstream "([^:"]+)', error):
-        if name[1] == site.app and not site.state(site.app).running:
+        if name[1] == site.app and not site.app.state.running:
             return blocked("nginx", "uwsgi")  # a name is known while its container runs
         return CAUSES.broken(site, "upstream-name-unknown", *lines, error=error)
     if re.search(r"certificate|SSL_CTX", error):
@@ -155,22 +156,22 @@ def _refused(site: Site, lines: list[str]) -> Finding:
 
 def _mounts(site: Site) -> Finding | None:
     """Return a mounted file that is a directory, or that is not the file which is there now."""
-    refused = site.state(site.nginx).error
+    refused = site.nginx.state.error
     if "Are you trying to mount a directory onto a file" in refused:
         found = re.search(r'mounting "([^"]+)" to rootfs at "([^"]+)"', refused)
         source, path = found.groups() if found else ("what is mounted", "a path")
         return CAUSES.broken(site, "mount-is-a-directory", refused, path=path, source=source)
     for service in (site.nginx, site.app):
-        if site.state(service).status == "missing":
+        if service.state.status == "missing":
             continue
-        for mount in site.stack.container(service).attrs["Mounts"]:
+        for mount in service.attributes["Mounts"]:
             source, path = Path(mount["Source"]), mount["Destination"]
             if mount["Type"] != "bind" or not path.endswith(MOUNTED_FILE) or not source.exists():
                 continue
             if source.is_dir() and not any(source.iterdir()):
                 return CAUSES.broken(site, "mount-is-a-directory", path=path, source=source)
-            if source.is_file() and os.access(source, os.R_OK) and site.state(service).running:
-                inside = site.stack.exec(service, "cat", path, user="0", privileged=True)
+            if source.is_file() and os.access(source, os.R_OK) and service.state.running:
+                inside = service.exec("cat", path, user="0", privileged=True)
                 if inside.code == 0 and inside.out != source.read_text(errors="replace"):
                     return CAUSES.broken(
                         site, "mount-is-stale", path=path, source=source, service=service
@@ -181,34 +182,44 @@ def _mounts(site: Site) -> Finding | None:
 def _other_server(site: Site) -> Finding | None:
     """Return which server block answers instead of one that passes requests to the app."""
     try:
-        mine = site.server
+        mine = site.link.server
     except NoSite as error:
-        files = sorted({server.file for server in nginx_config.servers(site.config)})
+        files = sorted({server.file for server in nginx_config.servers(site.nginx.config)})
         other = ", ".join(files) or "none at all"
-        return CAUSES.broken(site, "other-server-answers", str(error), host=site.host, other=other)
-    chosen = nginx_config.server_for(site.config, site.door.inside, site.host)
-    if chosen is None or chosen is mine or chosen in [server for server, _ in site.servers]:
+        return CAUSES.broken(
+            site, "other-server-answers", str(error), host=site.visitor.host, other=other
+        )
+    chosen = nginx_config.server_for(
+        site.nginx.config, site.visitor.endpoint.inside, site.visitor.host
+    )
+    if chosen is None or chosen is mine or chosen in [server for server, _ in site.nginx.servers]:
         return None
     if any(item.name == "return" for item in chosen.find("return")) and chosen.get("listen"):
         code = next(chosen.find("return")).words[1]
         if code.startswith("3"):
             return None  # to https, or to the name that it goes by: judged by where that leads
-    return CAUSES.broken(site, "other-server-answers", host=site.host_header, other=chosen.place)
+    return CAUSES.broken(
+        site, "other-server-answers", host=site.visitor.host_header, other=chosen.place
+    )
 
 
 def _redirects(site: Site) -> Finding | None:
     """Return that nginx sends every visitor to an https that nothing here speaks."""
-    if site.door.url.startswith("https:") or site.behind_tls:
+    if site.visitor.endpoint.url.startswith("https:") or site.visitor.behind_tls:
         return None
-    server = nginx_config.server_for(site.config, site.door.inside, site.host)
+    server = nginx_config.server_for(
+        site.nginx.config, site.visitor.endpoint.inside, site.visitor.host
+    )
     if server is None or any(
-        listen.tls for s in nginx_config.servers(site.config) for listen in nginx_config.listens(s)
+        listen.tls
+        for s in nginx_config.servers(site.nginx.config)
+        for listen in nginx_config.listens(s)
     ):
         return None
     for directive in server.block:
         if directive.name == "return" and directive.words[-1].startswith("https://"):
-            url = f"http://{site.host_header}/"
-            location = site.get("/").headers.get("Location", directive.words[-1])
+            url = f"http://{site.visitor.host_header}/"
+            location = site.visitor.get("/").headers.get("Location", directive.words[-1])
             return CAUSES.broken(
                 site,
                 "nginx-redirect-loop",
@@ -221,7 +232,7 @@ def _redirects(site: Site) -> Finding | None:
 
 def _params(site: Site) -> Finding | None:
     """Return what nginx should tell the app and does not."""
-    passed = site.upstream
+    passed = site.link.upstream
     if passed.protocol != "uwsgi":
         return None
     told = upstream.params(passed)
@@ -231,22 +242,26 @@ def _params(site: Site) -> Finding | None:
     place = passed.directive.place
     if "REQUEST_METHOD" in missing:
         return CAUSES.broken(site, "uwsgi-params-missing", place=place, missing=", ".join(missing))
-    port = urlsplit(f"//{site.host_header}").port
+    port = urlsplit(f"//{site.visitor.host_header}").port
     if port and told.get("HTTP_HOST") in ("$host", "$server_name"):
         param = f"uwsgi_param HTTP_HOST {told['HTTP_HOST']}"
-        return CAUSES.broken(site, "host-port-lost", place, param=param, host=site.host_header)
+        return CAUSES.broken(
+            site, "host-port-lost", place, param=param, host=site.visitor.host_header
+        )
     return None
 
 
 def _temporary_files(site: Site) -> Finding | None:
     """Return which directory for large bodies nginx's workers may not write to."""
     look = 'for path; do [ ! -d "$path" ] || [ -w "$path" ] || echo "$path"; done'
-    for path in site.as_nginx("sh", "-c", look, "sh", *site.temporary_paths).out.splitlines()[:1]:
+    for path in site.nginx.as_worker(
+        "sh", "-c", look, "sh", *site.link.temporary_paths
+    ).out.splitlines()[:1]:
         try:
-            denied = site.why_not("w", path)
+            denied = site.nginx.files.why_not("w", path)
         except StackError:
             denied = {"path": path, "blame": "on a read-only file system", "identity": "any user"}
-        volume = site.stack.mount(site.nginx, denied["path"]).get("Name", "")
+        volume = site.nginx.mount(denied["path"]).get("Name", "")
         seen = "{path}: {blame}".format(**denied)
         return shared.CAUSES.broken(site, "nginx-temp-unwritable", seen, volume=volume, **denied)
     return None
@@ -259,7 +274,7 @@ def _cached_cookies(site: Site) -> Finding | None:
     By itself it keeps none with Set-Cookie, and one for each cookie where Django says "Vary: Cookie";
     who makes it ignore that has to tell visitors apart. A variable may do so: that is believed.
     """
-    for passed in site.server.find(*upstream.PROTOCOLS):
+    for passed in site.link.server.find(*upstream.PROTOCOLS):
         place, protocol = passed.parent or passed, passed.name.removesuffix("_pass")
         cache = place.get(f"{protocol}_cache")
         ignore = place.get(f"{protocol}_ignore_headers")

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import requests
 
 from whichhop.finding import Cause, Causes, Finding, blocked, by_hand, command, config, ok, unknown
-from whichhop.target.site import NOWHERE, Site
+from whichhop.target.site import Site
+from whichhop.target.visitor import NOWHERE
 
 CAUSES = Causes(
     {
@@ -65,7 +66,7 @@ CAUSES = Causes(
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong between a client on this machine and nginx; sends one request."""
-    state = site.state(site.nginx)
+    state = site.nginx.state
     if state.status == "missing":
         yield CAUSES.broken(site, "stack-not-started")
     elif "address already in use" in state.error or "port is already allocated" in state.error:
@@ -75,29 +76,32 @@ def check(site: Site) -> Iterator[Finding]:
     elif not state.running and (
         site.init_failed or (state.status == "created" and not state.error)
     ):
-        yield blocked("port", f"{' or '.join(site.nginx_waits_for)}, which nginx waits for,")
-    elif site.refusal or (state.error and not state.running):
+        yield blocked(
+            "port",
+            f"{' or '.join(site.nginx.waits_for or [site.app.name])}, which nginx waits for,",
+        )
+    elif site.nginx.refusal or (state.error and not state.running):
         yield blocked("port", "nginx")  # which ended because of what it was told
     elif not state.running:
-        yield CAUSES.broken(site, "nginx-not-running", *site.last_lines(site.nginx), state=state)
+        yield CAUSES.broken(site, "nginx-not-running", *site.nginx.last_lines(), state=state)
     else:
         yield from _answers(site)
 
 
 def _answers(site: Site) -> Iterator[Finding]:
-    door = site.door
-    if not door.port and not site.behind_another:
+    door = site.visitor.endpoint
+    if not door.port and not site.nginx.behind:
         yield CAUSES.broken(site, "port-not-published")
         return
-    listening = sorted({listen.port for listen in site.listens})
-    if listening and door.inside not in site.all_ports:
-        known = " and ".join(map(str, sorted(site.all_ports)))
+    listening = sorted({listen.port for listen in site.link.listens})
+    if listening and door.inside not in site.nginx.ports:
+        known = " and ".join(map(str, sorted(site.nginx.ports)))
         yield CAUSES.broken(
             site, "port-leads-nowhere", address=door.url, inside=door.inside, listens=known
         )
         return
     try:
-        server = site.get(NOWHERE).headers.get("Server", "nothing")
+        server = site.visitor.get(NOWHERE).headers.get("Server", "nothing")
     except requests.ConnectTimeout as error:
         yield unknown("port", f"{door.url} does not take connections", str(error))
         return
@@ -108,10 +112,10 @@ def _answers(site: Site) -> Iterator[Finding]:
         yield unknown("port", f"{door.url} is published, but does not speak HTTP", str(error))
         return
     if not door.port:
-        yield ok("port", f"it is not published here: {site.behind_another} asks it")
+        yield ok("port", f"it is not published here: {site.nginx.behind} asks it")
     elif server.startswith("nginx"):
         yield ok("port", f"{door.url} leads to nginx")
-    elif site.is_nginx:
+    elif site.nginx.runs_nginx:
         yield ok("port", f"{door.url} leads to nginx, which calls itself {server!r}")
     else:
         yield CAUSES.broken(site, "port-answered-by-another", f"Server: {server}", address=door.url)

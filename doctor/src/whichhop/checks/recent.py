@@ -164,11 +164,12 @@ SIGNS = (
 def failures(site: Site, hop: str) -> Iterator[Finding]:
     """Yield what failed at a hop in the last quarter of an hour, the latest line of each cause."""
     seen: set[str] = set()
-    declared = [Sign(*item, True) for item in _declared(site)]
+    declared = [Sign(cause, "app", text, True) for cause, text in site.declaration.log.items()]
     signs = [sign for sign in (*SIGNS, *declared) if KNOWN[sign.cause].hop == hop]
-    log = {role: site.log(getattr(site, role), MINUTES * 60) for role in {s.service for s in signs}}
-    uwsgi_line = site.uwsgi_line if "app" in log else ""
-    paths = site.temporary_paths if any(TEMPORARY in sign.pattern for sign in signs) else []
+    services = {"nginx": site.nginx, "app": site.app}
+    log = {role: services[role].log(MINUTES * 60) for role in {sign.service for sign in signs}}
+    uwsgi_line = site.app.log_beginning if "app" in log else ""
+    paths = site.link.temporary_paths if any(TEMPORARY in sign.pattern for sign in signs) else []
     for sign in signs:
         pattern = re.compile(sign.regex(uwsgi_line, paths))
         lines = [line for line in log[sign.service] if pattern.search(line)]
@@ -178,23 +179,17 @@ def failures(site: Site, hop: str) -> Iterator[Finding]:
         if cause == "worker-killed":
             if "harakiri" in seen:
                 continue  # which ends a worker by the same signal
-            if site.stack.out_of_memory(site.app, MINUTES * 60):
+            if site.stack.out_of_memory(site.app.name, MINUTES * 60):
                 cause = "worker-out-of-memory"
         seen.add(sign.cause)
         say = KNOWN.warning if sign.strangers else KNOWN.broken
         yield say(site, cause, lines[-1][:500], **_words(site, lines))
 
 
-def _declared(site: Site) -> Iterator[tuple[str, str, str]]:
-    """Yield what the project declares of its app's log: cause, "app", pattern."""
-    for cause, pattern in site.declaration.log.items():
-        yield cause, "app", pattern
-
-
 def _words(site: Site, lines: list[str]) -> dict[str, object]:
     """Return the words that these causes fill in."""
     path = re.search(r'open\(\) "(\S+)/[^/"]+" failed', lines[-1])
-    limit = site.server.get("client_max_body_size")
+    limit = site.link.server.get("client_max_body_size")
     where = f"{limit.words[1]}, {limit.place}" if limit else "1m, its default"
     place = path[1] if path else ""
     return {
@@ -203,6 +198,6 @@ def _words(site: Site, lines: list[str]) -> dict[str, object]:
         "limit": where,
         "path": place,
         "identity": "user of the process",
-        "volume": site.stack.mount(site.nginx, place).get("Name", ""),
-        "address": site.upstream,
+        "volume": site.nginx.mount(place).get("Name", ""),
+        "address": site.link.upstream,
     }

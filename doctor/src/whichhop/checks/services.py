@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from whichhop.finding import Cause, Causes, Finding, command
-from whichhop.target.containers import State, jobs
+from whichhop.target.service import State, jobs
 from whichhop.target.site import Site
 
 CAUSES = Causes(
@@ -27,9 +27,9 @@ def not_up(site: Site) -> Iterator[Finding]:
         job for name in services for job in jobs(services, name)
     }
     for service in sorted({*services} - judged):
-        state = site.state(service)
+        state = site.service(service).state
         if _should_be_up(site, service, state) and not _is_up(state):
-            lines = site.last_lines(service)
+            lines = site.service(service).last_lines()
             yield CAUSES.broken(site, "service-not-up", *lines, service=service, state=state)
 
 
@@ -37,7 +37,7 @@ def _should_be_up(site: Site, service: str, state: State) -> bool:
     """Return whether a service is no job: it is started again when it ends, or did not end well."""
     if state.status == "missing":
         return False  # of a profile that nobody asked for, or never started
-    policy = site.stack.container(service).attrs["HostConfig"]["RestartPolicy"]["Name"]
+    policy = site.service(service).attributes["HostConfig"]["RestartPolicy"]["Name"]
     return (
         policy in ("always", "unless-stopped") or state.status != "exited" or state.exit_code != 0
     )

@@ -8,6 +8,7 @@ from whichhop.checks import shared
 from whichhop.finding import Cause, Causes, Finding, by_hand, command, config, ok, unknown
 from whichhop.target.site import Site
 from whichhop.target.stack import StackError
+from whichhop.target.visitor import TIMEOUT
 
 CAUSES = Causes(
     {
@@ -115,7 +116,7 @@ CAUSES = Causes(
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong between nginx and the app's socket; connects once, and sends nothing."""
-    if site.upstream.path:
+    if site.link.upstream.path:
         yield from _unix(site)
     else:
         yield from _tcp(site)
@@ -129,18 +130,18 @@ def _connect(site: Site, address: str) -> str:
     """
     ways = (("perl", "-e", "connect.pl"), ("python3", "-c", "connect.py"))
     for program, option, probe in ways:
-        output = site.as_nginx(program, option, probes.source(probe), address)
+        output = site.nginx.as_worker(program, option, probes.source(probe), address)
         if output.code == 0 and output.out:
             return output.out
-    if site.get("/").status_code not in (502, 503, 504):
+    if site.visitor.get("/").status_code not in (502, 503, 504):
         return "connected"
     raise StackError("nginx's container has neither perl nor python3 to try a connection with")
 
 
 def _unix(site: Site) -> Iterator[Finding]:
-    path, identity = site.upstream.path, site.nginx_identity
-    places = site.look_along(path)
-    log = site.last_lines(site.nginx, r"connect\(\) to unix:", 1)
+    path, identity = site.link.upstream.path, site.nginx.identity
+    places = site.nginx.files.along(path)
+    log = site.nginx.last_lines(r"connect\(\) to unix:", 1)
     if path not in places:
         yield _not_there(site, path, *log)
         return
@@ -158,18 +159,20 @@ def _unix(site: Site) -> Iterator[Finding]:
     elif answer == "Connection refused":
         yield CAUSES.broken(site, "socket-stale", *log, path=path)
     elif answer == "Resource temporarily unavailable":
-        yield shared.CAUSES.broken(site, "socket-queue-full", *site.crowd(), *log, path=path)
+        yield shared.CAUSES.broken(
+            site, "socket-queue-full", *site.link.queue(TIMEOUT), *log, path=path
+        )
     else:
         yield unknown("socket", f"connecting to {path} fails: {answer}")
 
 
 def _not_there(site: Site, path: str, *log: str) -> Finding:
     """Return whether nothing is there, or something which nginx does not see."""
-    lines = site.last_lines(site.app, r"bound to UNIX address", 1)
-    if site.stack.same_place(path, site.nginx, site.app) is None:
+    lines = site.app.last_lines(r"bound to UNIX address", 1)
+    if site.stack.same_place(path, site.nginx.name, site.app.name) is None:
         own = re.search(r"address (\S+)", lines[0]) if lines else None
         for place in filter(None, (own[1] if own else "", path)):
-            look = site.stack.exec(site.app, "test", "-S", place, user="0", privileged=True)
+            look = site.app.exec("test", "-S", place, user="0", privileged=True)
             if look.code == 0:
                 return CAUSES.broken(
                     site, "socket-volumes-differ", *lines, *log, own=place, path=path
@@ -179,8 +182,8 @@ def _not_there(site: Site, path: str, *log: str) -> Finding:
 
 def _denied(site: Site, path: str, *log: str) -> Finding:
     """Return which directory, or else the socket itself, keeps nginx out."""
-    identity = site.nginx_identity
-    denied = site.denied("w", path)  # connecting needs the right to write
+    identity = site.nginx.identity
+    denied = site.nginx.files.denied("w", path)  # connecting needs the right to write
     if denied is None:
         return CAUSES.broken(site, "socket-denied-by-policy", *log, identity=identity, path=path)
     place, found = denied
@@ -201,12 +204,12 @@ def _denied(site: Site, path: str, *log: str) -> Finding:
 
 
 def _tcp(site: Site) -> Iterator[Finding]:
-    passed = site.upstream
+    passed = site.link.upstream
     address, directive = str(passed), str(passed.directive)
-    log = site.last_lines(site.nginx, r"\[error\].*(?:upstream|resolve)", 1)
+    log = site.nginx.last_lines(r"\[error\].*(?:upstream|resolve)", 1)
     if passed.resolved_late:
-        late = site.last_lines(site.nginx, r"could not be resolved|no resolver defined", 1)
-        if late and site.get("/").status_code in (502, 504):
+        late = site.nginx.last_lines(r"could not be resolved|no resolver defined", 1)
+        if late and site.visitor.get("/").status_code in (502, 504):
             yield CAUSES.broken(site, "upstream-name-lost", *late, host=passed.host, error=late[0])
             return
     answer = _connect(site, address)
@@ -217,7 +220,7 @@ def _tcp(site: Site) -> Iterator[Finding]:
         yield _refused(site, address, directive, *log)
     elif "timed out" in answer or answer == "Operation now in progress":
         yield shared.CAUSES.broken(
-            site, "upstream-queue-full", *site.crowd(), *log, address=address
+            site, "upstream-queue-full", *site.link.queue(TIMEOUT), *log, address=address
         )
     elif answer != "connected":
         yield unknown("socket", f"connecting to {address} fails: {answer}")
@@ -229,16 +232,16 @@ def _tcp(site: Site) -> Iterator[Finding]:
 
 def _refused(site: Site, address: str, directive: str, *log: str) -> Finding:
     """Return whether nobody listens on the port, or somebody whom only the app itself can reach."""
-    port = site.upstream.port
+    port = site.link.upstream.port
     try:
-        listening = site.stack.exec(site.app, "cat", "/proc/net/tcp").out
+        listening = site.app.exec("cat", "/proc/net/tcp").out
     except StackError:
         listening = ""
     # Local address and state of a listener: 0100007F is 127.0.0.1; proc(5).
     if re.search(rf" 0100007F:{port:04X} 00000000:0000 0A ", listening):
-        bound = site.last_lines(site.app, r"bound to TCP address", 1)
+        bound = site.app.last_lines(r"bound to TCP address", 1)
         return CAUSES.broken(site, "upstream-bound-to-localhost", *bound, *log, port=port)
-    bound = site.last_lines(site.app, r"bound to (?:TCP|UNIX) address", 1)
+    bound = site.app.last_lines(r"bound to (?:TCP|UNIX) address", 1)
     return CAUSES.broken(
         site, "upstream-refused", *bound, *log, address=address, directive=directive
     )
@@ -252,15 +255,15 @@ def _stale(site: Site) -> Finding | None:
     for a page, and when that fails, its last line is read.
     """
     try:
-        if site.get("/").status_code not in (502, 504):
+        if site.visitor.get("/").status_code not in (502, 504):
             return None
     except OSError:
         pass  # it may hang: then nobody has that address any more
-    lines = site.last_lines(site.nginx, r'upstream: "\w+://[\d.]+:\d+', 1)
+    lines = site.nginx.last_lines(r'upstream: "\w+://[\d.]+:\d+', 1)
     found = re.search(r'upstream: "\w+://([\d.]+):(\d+)', lines[0]) if lines else None
-    if not found or found[1] in site.stack.addresses(site.app):
+    if not found or found[1] in site.stack.addresses(site.app.name):
         return None
-    now = ", ".join(site.stack.ip_addresses(site.app))
+    now = ", ".join(site.stack.ip_addresses(site.app.name))
     return CAUSES.broken(
         site, "upstream-address-stale", *lines, old=f"{found[1]}:{found[2]}", now=now
     )

@@ -12,6 +12,7 @@ from whichhop.finding import Cause, Causes, Finding, blocked, command, config, o
 from whichhop.target import nginx_config, upstream
 from whichhop.target.nginx_config import Directive
 from whichhop.target.site import Site
+from whichhop.target.site_report import Static, failed, known
 
 CAUSES = Causes(
     {
@@ -71,40 +72,39 @@ DECODED = HTTPResponse.CONTENT_DECODERS
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with static files, judged by the admin's style sheet, or another one."""
-    if not site.has_django:
+    if not site.app.report.has_django:
         yield ok("static", "the app is not a Django site: it has no collected static files")
         return
-    wrong = site.inside.get("static", {})
-    if "manifest entry" in wrong.get("error", ""):
-        yield shared.CAUSES.broken(site, "static-manifest-entry-missing", **_where(wrong))
-        return
-    if "StaticFilesStorage" not in wrong.get("error", "") and "INSTALLED_APPS" in wrong.get(
-        "error", ""
-    ):
-        yield ok("static", "the site does not use django.contrib.staticfiles")
-        return
-    sample = site.report("static")
-    if not sample["url"]:
-        where = sample.get("elsewhere")
+    if wrong := failed(site.app.report.static):
+        if "manifest entry" in wrong.error:
+            words = {"error": wrong.error, "place": wrong.place or "in Django itself"}
+            yield shared.CAUSES.broken(site, "static-manifest-entry-missing", **words)
+            return
+        if "StaticFilesStorage" not in wrong.error and "INSTALLED_APPS" in wrong.error:
+            yield ok("static", "the site does not use django.contrib.staticfiles")
+            return
+    sample = known(site.app.report.static)
+    if not sample.url:
+        where = sample.elsewhere
         yield ok(
             "static", f"static files come from {where}" if where else "the site has no style sheet"
         )
         return
-    url = sample["url"]
-    place = nginx_config.location(site.server, url)
+    url = sample.url
+    place = nginx_config.location(site.link.server, url)
     path = nginx_config.file_for(place, url) if place else None
-    answer = site.get(url, **{"Accept-Encoding": "identity"})
+    answer = site.visitor.get(url, **{"Accept-Encoding": "identity"})
     status = answer.status_code
     where = f"{place.place}: {place}" if place else ""
     if place is None or path is None or upstream.passes_on(place):
         yield _not_routed(site, url, status, where)
         return
-    log = site.last_lines(site.nginx, r"open\(\).*" + re.escape(path), 1)
+    log = site.nginx.last_lines(r"open\(\).*" + re.escape(path), 1)
     evidence = (where, *log)
     if status == 404:
         yield _missing(site, place, path, evidence)
     elif status == 403:
-        denied = site.why_not("r", path)
+        denied = site.nginx.files.why_not("r", path)
         seen = "{path}: {blame}".format(**denied)
         yield CAUSES.broken(site, "static-permission-denied", seen, *log, **denied)
     elif status != 200:
@@ -121,17 +121,13 @@ def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:
     if status == 200:
         return ok("static", f"{url} comes from the app, not from nginx")
     if status == 404:
-        prefix = site.report("settings")["STATIC_URL"]
+        prefix = known(site.app.report.settings).static_url
         return CAUSES.broken(
             site, "static-not-routed", *filter(None, where), url=url, prefix=prefix
         )
     if status >= 500:
         return blocked("static", f"what makes nginx answer {status}")
     return unknown("static", f"{url} is answered with {status}")
-
-
-def _where(error: dict[str, str]) -> dict[str, str]:
-    return {"error": error["error"], "place": error["place"] or "in Django itself"}
 
 
 def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...]) -> Finding:
@@ -149,16 +145,16 @@ def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...])
     return CAUSES.broken(site, "static-missing", *evidence, path=path)
 
 
-def _same(site: Site, sample: dict[str, str], plain: requests.Response) -> Finding:
+def _same(site: Site, sample: Static, plain: requests.Response) -> Finding:
     """Return whether what nginx serves, plain and in each compressed form, is what the release has."""
     # A name with a hash belongs to a collected file, whose addresses were rewritten; without, the
     # collected file should be a copy of the app's own.
-    path, url = sample["file"] if sample["hashed"] else sample["source"], sample["url"]
-    ours = site.stack.run(site.app, "sha256sum", path).split()[0]
+    path, url = sample.file if sample.hashed else sample.source, sample.url
+    ours = site.stack.run(site.app.name, "sha256sum", path).split()[0]
     # Compressed, in either way, it is another file, which can be older than the first.
     for form in ("", "gzip", "br"):
         try:
-            answer = site.get(url, **{"Accept-Encoding": form}) if form else plain
+            answer = site.visitor.get(url, **{"Accept-Encoding": form}) if form else plain
         except requests.exceptions.ContentDecodingError as error:
             return unknown("static", f"{url}, asked for as {form}, cannot be decoded", str(error))
         if answer.status_code != 200:

@@ -93,17 +93,17 @@ REFUSED = {
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield whether nginx does TLS itself; where it does not, there is nothing here to break."""
-    state = site.state(site.nginx)
-    if not state.running or site.refusal:
-        blamed = blocked("tls", "nginx" if site.refusal else "port")
+    state = site.nginx.state
+    if not state.running or site.nginx.refusal:
+        blamed = blocked("tls", "nginx" if site.nginx.refusal else "port")
         yield _why_not(site) or next(_job_failed(site, CAUSES.broken), blamed)
         return
-    plain = {listen.port for listen in site.listens if not listen.tls}
-    for inside, _, outside in site.published:
+    plain = {listen.port for listen in site.link.listens if not listen.tls}
+    for inside, _, outside in site.nginx.published:
         if 443 in (inside, outside) and inside in plain:
             yield CAUSES.broken(site, "tls-plain-port", port=outside, inside=inside)
             return
-    if not site.door.url.startswith("https:"):
+    if not site.visitor.endpoint.url.startswith("https:"):
         yield ok("tls", "no TLS in this stack: plain HTTP, or TLS in front of it")
         return
     yield from _certificate(site)
@@ -111,7 +111,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 def _why_not(site: Site) -> Finding | None:
     """Return what is wrong with the certificate for which nginx does not start."""
-    lines = site.refusal[-1:]
+    lines = site.nginx.refusal[-1:]
     for cause, pattern in REFUSED.items():
         if lines and re.search(pattern, lines[0]):
             return CAUSES.broken(site, cause, *lines, error=lines[0])
@@ -123,7 +123,7 @@ def _jobs(site: Site) -> Iterator[tuple[str, list[str]]]:
     if not (beginning := site.declaration.certificates):
         return
     for service in sorted({*site.stack.definition["services"]} - {site.nginx, site.app, site.init}):
-        lines = [line for line in site.log(service) if line.startswith(beginning)]
+        lines = [line for line in site.service(service).log() if line.startswith(beginning)]
         if lines:
             yield service, [line.removeprefix(beginning) for line in lines]
 
@@ -131,7 +131,7 @@ def _jobs(site: Site) -> Iterator[tuple[str, list[str]]]:
 def _job_failed(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
     """Yield that the job before the start of nginx failed: what it said last."""
     for service, lines in _jobs(site):
-        state = site.state(service)
+        state = site.service(service).state
         if state.status == "exited" and state.exit_code:
             words = {"service": service, "error": lines[-1]}
             yield say(site, "certificate-job-failed", lines[-1], **words)
@@ -152,28 +152,34 @@ def _not_issued(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
 
 def _certificate(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the certificate that nginx shows for the site's host."""
-    door = urlsplit(site.door.url)
-    origin = Origin.of(f"https://{site.host_header}")
+    door = urlsplit(site.visitor.endpoint.url)
+    origin = Origin.of(f"https://{site.visitor.host_header}")
     client = Client(str(origin), {origin.port: [(door.hostname or "", door.port or 443)]})
     try:
         shown = client.handshake(origin, verify=False)
     except OSError as error:
-        yield unknown("tls", f"no TLS connection to {site.door.url} comes about: {error}")
+        yield unknown(
+            "tls", f"no TLS connection to {site.visitor.endpoint.url} comes about: {error}"
+        )
         return
     leaf = shown.chain[0]
     names = certificate.names(leaf)
     if leaf["issuer"] == leaf["subject"] and not names:
-        names = [site.host]  # made by hand, for a look: its browser's owner knows
+        names = [site.visitor.host]  # made by hand, for a look: its browser's owner knows
     trusted, problem = True, 0
     try:
         client.handshake(origin, verify=True)
     except ssl.SSLCertVerificationError as error:
         trusted, problem = False, error.verify_code
-    words = {"host": site.host, "end": leaf["notAfter"], "names": ", ".join(names) or "nobody"}
+    words = {
+        "host": site.visitor.host,
+        "end": leaf["notAfter"],
+        "names": ", ".join(names) or "nobody",
+    }
     days = certificate.days_left(leaf)
     if days < 0:
         yield CAUSES.broken(site, "tls-certificate-expired", **words)
-    elif not any(_fits(name, site.host) for name in names):
+    elif not any(_fits(name, site.visitor.host) for name in names):
         yield CAUSES.broken(site, "tls-certificate-other-name", **words)
     elif certificate.chain_ends_early(problem, shown.chain):
         issuer = certificate.name(leaf["issuer"])
@@ -187,7 +193,7 @@ def _certificate(site: Site) -> Iterator[Finding]:
         by = "" if trusted else ", though this machine does not know who made it"
         yield ok(
             "tls",
-            f"{shown.version}; the certificate is for {site.host} until {leaf['notAfter']}{by}",
+            f"{shown.version}; the certificate is for {site.visitor.host} until {leaf['notAfter']}{by}",
         )
     yield from _job_failed(site, CAUSES.warning)
     yield from _not_issued(site, CAUSES.warning)

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from whichhop.checks import app_container, uwsgi_options, vassals
 from whichhop.finding import Cause, Causes, Finding, by_hand, command, config, ok, unknown
-from whichhop.target.site import TIMEOUT, Site
+from whichhop.target.site import Site
+from whichhop.target.site_report import failed
 from whichhop.target.stack import StackError
+from whichhop.target.visitor import TIMEOUT
 
 CAUSES = Causes(
     {
@@ -63,19 +65,19 @@ NO_APPLICATION = r"no python application found|unable to load app 0"
 
 def check(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with uWSGI; sends a ping and a request or two, without nginx."""
-    state = site.state(site.app)
+    state = site.app.state
     if not state.running or app_container.keeps_failing(site):
         yield app_container.not_running(site, state)
         return
     if missing := vassals.wrong(site):
         yield missing
         return
-    if not site.runs_uwsgi:
+    if not site.app.runs_uwsgi:
         # Between two attempts to start, or before the first.
         if state.restarts or app_container.reason(site):
             yield app_container.not_running(site, state)
         else:
-            runs = [process.program for process in site.processes if process.pid == 1]
+            runs = [process.program for process in site.app.processes if process.pid == 1]
             yield unknown("uwsgi", f"no uWSGI runs in {site.app} (yet)", *runs)
         return
     wrong = _protocol(site)
@@ -93,7 +95,7 @@ def check(site: Site) -> Iterator[Finding]:
 def _protocol(site: Site) -> Finding | None:
     """Return what keeps a request that comes to the socket from being answered."""
     try:
-        passed = site.upstream
+        passed = site.link.upstream
     except StackError:
         passed = None  # the hop nginx says why; the app may be well
     if passed and passed.protocol == "http":
@@ -120,14 +122,14 @@ def _protocol(site: Site) -> Finding | None:
 def _answers_nonsense(site: Site) -> bool:
     """Whether the packet is called a bad request: by a site that knows no such host, or by any HTTP."""
     try:
-        return bool(site.straight[0] == 400)
+        return bool(site.visitor.straight[0] == 400)
     except StackError:
         return False
 
 
 def _speaks_http(site: Site) -> bool:
     try:
-        return bool(site.ask_uwsgi("http", site.host_header, TIMEOUT))
+        return bool(site.link.ask("http", site.visitor.host_header, TIMEOUT))
     except StackError:
         return False
 
@@ -139,11 +141,11 @@ def _speaks_uwsgi(site: Site) -> bool:
     Raise ``StackError`` when nobody takes either.
     """
     try:
-        return bool(site.straight)
+        return bool(site.visitor.straight)
     except StackError as error:
         problem = str(error)
     # Even where nobody knows a ping, a free worker takes it, and hangs up.
-    return bool(site.ask_uwsgi("ping", TIMEOUT)) or "timed out" in problem
+    return bool(site.link.ask("ping", TIMEOUT)) or "timed out" in problem
 
 
 def _http(site: Site) -> Finding | None:
@@ -157,8 +159,8 @@ def _http(site: Site) -> Finding | None:
             return _silent(site, str(error))
         return _unusable(error)
     if speaks_uwsgi:
-        passed = site.upstream
-        lines = site.last_lines(site.app, "invalid request block size", 1)
+        passed = site.link.upstream
+        lines = site.app.last_lines("invalid request block size", 1)
         seen = ("GET / HTTP/1.0 is not answered; a uwsgi packet is", *lines)
         words = {"directive": passed.directive, "address": passed}
         return CAUSES.broken(site, "http-sent-to-uwsgi", *seen, **words)
@@ -168,22 +170,22 @@ def _http(site: Site) -> Finding | None:
 def _request(site: Site) -> Finding | None:
     """Return why no worker answers a request, or who answers instead of the site."""
     try:
-        answer = site.straight
+        answer = site.visitor.straight
     except StackError as error:
         if "timed out" in str(error):
             return None  # the page takes so long, though a worker is free: see the hop django
-        if missing := site.last_lines(site.app, r"-- unavailable modifier requested: 0 --", 1):
+        if missing := site.app.last_lines(r"-- unavailable modifier requested: 0 --", 1):
             return CAUSES.broken(site, "python-plugin-missing", *missing)
         # A worker took it and ended it: the hop django looks for the reason in the site.
-        if "error" in site.inside.get("load", {}) or "error" in site.inside.get("urls", {}):
+        if failed(site.app.report.load) or failed(site.app.report.urls):
             return None
         if any(word in str(error) for word in ("refused", "No such file", "shares no volume")):
             return _unusable(error)
         return unknown("uwsgi", "a worker took a request and gave no answer", str(error))
     status, _, body = answer
     if status == 500 and body.strip() == "Internal Server Error":
-        lines = site.last_lines(site.app, f"{app_container.NOT_LOADED}|{NO_APPLICATION}")
-        if site.last_lines(site.app, NO_APPLICATION, 1):
+        lines = site.app.last_lines(f"{app_container.NOT_LOADED}|{NO_APPLICATION}")
+        if site.app.last_lines(NO_APPLICATION, 1):
             why = next((line for line in lines if not re.search(NO_APPLICATION, line)), lines[-1])
             return CAUSES.broken(site, "no-python-application", *lines, error=why)
     return None
@@ -195,6 +197,6 @@ def _unusable(error: StackError) -> Finding:
 
 def _silent(site: Site, error: str) -> Finding:
     """Return that no worker takes what waits at the socket; nobody then need wait for a page again."""
-    site.silent = True
-    lines = (error.splitlines()[-1], *site.crowd(), *site.last_lines(site.app))
+    site.visitor.silent = True
+    lines = (error.splitlines()[-1], *site.link.queue(TIMEOUT), *site.app.last_lines())
     return CAUSES.broken(site, "workers-do-not-answer", *lines, seconds=TIMEOUT)

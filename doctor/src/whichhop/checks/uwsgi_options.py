@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from whichhop.finding import Cause, Causes, Finding, command, config
 from whichhop.target.site import Site
+from whichhop.target.site_report import known
 from whichhop.target.stack import StackError
 
 CAUSES = Causes(
@@ -69,10 +70,10 @@ SHELLS = {"sh", "bash", "dash", "ash", "su"}
 def wrong(site: Site) -> Finding | None:
     """Return an option that uWSGI silently ignores."""
     try:
-        report = site.report("uwsgi")
+        report = known(site.app.report.uwsgi)
     except StackError:
         return None
-    for name in report["misspelt"]:
+    for name in report.misspelt:
         if name not in KNOWN and (near := difflib.get_close_matches(name, KNOWN, 1)):
             return CAUSES.broken(
                 site, "uwsgi-option-misspelt", name=name, guess=f"is {near[0]} meant?"
@@ -82,29 +83,29 @@ def wrong(site: Site) -> Finding | None:
 
 def later(site: Site) -> Iterator[Finding]:
     """Yield what does no harm now, but will: at the next stop, or because the image has changed."""
-    container = site.stack.container(site.app)
+    attributes = site.app.attributes
     if finding := _locale(site):
         yield finding
-    image = site.stack.image_of(container.attrs["Config"]["Image"])
-    if image and image != container.attrs["Image"]:
+    image = site.stack.image_of(attributes["Config"]["Image"])
+    if image and image != attributes["Image"]:
         yield CAUSES.warning(site, "image-newer-than-container")
-    if site.vassal:
+    if site.app.vassal:
         return  # its Emperor stops it
-    first = next((process.command for process in site.processes if process.pid == 1), "")
+    first = next((process.command for process in site.app.processes if process.pid == 1), "")
     name = PurePosixPath(first.split(" ")[0]).name
     if name in SHELLS:
         # Not its whole command line: people write secrets there.
         yield CAUSES.warning(site, "stop-not-delivered", name=name)
         return
     try:
-        options = site.report("uwsgi")["options"]
+        options = known(site.app.report.uwsgi).options
     except StackError:
         return
     if any("gracefully_kill" in hook for hook in options.get("hook-master-start", [])):
         return
     if "die-on-term" in options:
         yield CAUSES.warning(site, "stop-cuts-requests-off")
-    elif container.attrs["Config"].get("StopSignal") in (None, "", "SIGTERM"):
+    elif attributes["Config"].get("StopSignal") in (None, "", "SIGTERM"):
         yield CAUSES.warning(site, "stop-reloads")
 
 
@@ -112,12 +113,12 @@ def _locale(site: Site) -> Finding | None:
     """Return that Python inside uWSGI takes file names for ASCII."""
     # The first that is set counts, setlocale(3). PEP 538 and 540, which make UTF-8 of "C", are the
     # work of the program python3, and not of the library that uWSGI has in it.
-    told = [site.environment.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG")]
+    told = [site.app.environment.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG")]
     locale = next(filter(None, told), "")
-    if locale not in ("", "C", "POSIX") or site.environment.get("PYTHONUTF8") == "1":
+    if locale not in ("", "C", "POSIX") or site.app.environment.get("PYTHONUTF8") == "1":
         return None
-    embedded = "python" not in PurePosixPath(site.uwsgi.program).name
-    musl = site.stack.exec(site.app, "sh", "-c", "ls /lib/ld-musl-*").code == 0  # always UTF-8
+    embedded = "python" not in PurePosixPath(site.app.uwsgi.program).name
+    musl = site.app.exec("sh", "-c", "ls /lib/ld-musl-*").code == 0  # always UTF-8
     if not embedded or musl:
         return None
     seen = f"LANG={locale}" if locale else "LANG is not set"

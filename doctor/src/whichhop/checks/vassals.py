@@ -48,11 +48,11 @@ WELL = f"{READY}|has been spawned|reload the uwsgi instance|stop the uwsgi insta
 
 def wrong(site: Site) -> Finding | None:
     """Return why no vassal answers for a site; ``None`` when one does, or where there is no Emperor."""
-    if site.vassals is None or _answers(site):
+    if site.app.vassals is None or _answers(site):
         return None
-    if site.vassal is None:
+    if site.app.vassal is None:
         return _missing(site)
-    vassal, log = site.vassal, site.log(site.app)
+    vassal, log = site.app.vassal, site.app.log()
     said = rf"{uwsgi_log.USUAL}(?:\[emperor|!!! permissions).* {re.escape(vassal.name)}(?: |$|,)"
     places = [number for number, line in enumerate(log) if re.search(said, line)]
     latest = next(
@@ -72,25 +72,25 @@ def wrong(site: Site) -> Finding | None:
 
 def _answers(site: Site) -> bool:
     try:
-        return bool(site.straight)
+        return bool(site.visitor.straight)
     except StackError:
         return False
 
 
 def _missing(site: Site) -> Finding | None:
     try:
-        socket = site.socket
+        socket = site.link.address
     except StackError:
         return None  # the hops say why
     address = socket if isinstance(socket, str) else f"port {socket[1]}"
     if any(
         re.search(r"^\s*(?:uwsgi-)?socket\s*=.*\$\(", vassal.text, re.MULTILINE)
-        for vassal in site.vassals or ()
+        for vassal in site.app.vassals or ()
     ):
         return None  # from an environment that nobody sees
-    known = ", ".join(sorted(vassal.name for vassal in site.vassals or ())) or "none"
+    known = ", ".join(sorted(vassal.name for vassal in site.app.vassals or ())) or "none"
     return CAUSES.broken(
-        site, "vassal-missing", f"its vassals: {known}", address=address, host=site.host
+        site, "vassal-missing", f"its vassals: {known}", address=address, host=site.visitor.host
     )
 
 

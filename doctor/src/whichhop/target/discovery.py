@@ -12,9 +12,11 @@ from typing import Any
 
 import docker.errors
 
-from whichhop.target.containers import jobs
+from whichhop.target.nginx_service import NginxService
+from whichhop.target.service import jobs
 from whichhop.target.site import Site
 from whichhop.target.stack import Stack, StackError
+from whichhop.target.upstream import Upstream
 
 # As a word of a command line: "uwsgi --ini …" and "/usr/bin/uwsgi", but not "python3 /uwsgi/init.py".
 PROGRAM = r"(?:^|[\s/\"])(?:{name})(?:-debug|-core|_python\w*)?(?:[\s:\"]|$)"
@@ -35,27 +37,25 @@ def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
             raise StackError(f"{stack.project} has no service {name!r}; it has: {known}")
     nginx = nginx or _service(stack, services, "nginx", "")
     usual = app or _service(stack, services, "app", nginx)
-    init = _init(services, usual)
-    first = Site(stack, nginx, usual, init)
+    web = NginxService(stack, nginx)
     try:
-        count = len(first.servers)
+        count = len(web.servers)
     except StackError:
         # The hops will say why; of several apps, nginx's last words name the one that it misses.
-        wanted = re.search(r'host not found in upstream "([^:"]+)', " ".join(first.refusal))
+        wanted = re.search(r'host not found in upstream "([^:"]+)', " ".join(web.refusal))
         if wanted and wanted[1] in services and not app:
-            first.app = wanted[1]
-        return [first]
-    found = []
-    for number in range(count):
-        site = Site(stack, nginx, usual, init, number) if number else first
-        site.config = first.config  # read once
-        if service := app or _behind(stack, services, site, usual):
-            site.app, site.init = service, _init(services, service)
-            found.append(site)
-    if len(found) > 1:
-        for site in found:
-            site.name, site.is_first = site.host, site is found[0]
-    return found or [first]
+            usual = wanted[1]
+        return [Site(web, usual, _init(services, usual))]
+    apps = {n: app or _behind(stack, services, web, web.servers[n][1], usual) for n in range(count)}
+    found = [
+        Site(web, service, _init(services, service), number)
+        for number, service in apps.items()
+        if service
+    ]
+    for site in found:
+        site.name = site.visitor.host if len(found) > 1 else ""
+        site.is_first = site is found[0]
+    return found or [Site(web, usual, _init(services, usual))]
 
 
 def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str:
@@ -107,18 +107,19 @@ def _init(services: dict[str, Any], app: str) -> str:
     return next(iter(jobs(services, app)), "")
 
 
-def _behind(stack: Stack, services: dict[str, Any], site: Site, usual: str) -> str:
+def _behind(
+    stack: Stack, services: dict[str, Any], nginx: NginxService, upstream: Upstream, usual: str
+) -> str:
     """
     Return the service behind a server block: what its upstream names, or shares the socket's volume.
 
     The usual one when that leads nowhere, which the hops will find out; empty when it leads to a
     service that has nothing to do with uWSGI, such as a frontend.
     """
-    upstream = site.upstream
     program = re.compile(PROGRAM.format(name=NAMES["app"]))
-    others = [name for name in services if name != site.nginx]
+    others = [name for name in services if name != nginx.name]
     if upstream.path:
-        near = [n for n in others if _shares(stack, upstream.path, site.nginx, n)]
+        near = [n for n in others if _shares(stack, upstream.path, nginx.name, n)]
         near.sort(key=lambda name: (not program.search(_runs(stack, name)), name != usual))
         return near[0] if near else usual
     for name in others:

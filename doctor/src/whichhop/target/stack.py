@@ -91,6 +91,9 @@ class Stack:
         self.directory = directory
         self.project = project
         self.variables = dict(variables or {})
+        self.since = (
+            0.0  # failures in logs before this time (seconds since the epoch) are forgotten
+        )
 
     @classmethod
     def of(cls, directory: Path) -> "Stack":

@@ -1,5 +1,5 @@
 """
-uWSGI and the site it runs, as far as a hop has to know them: looked up once.
+The service with uWSGI: its process, its environment, and the site as a probe loads it beside it.
 
 Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
 """
@@ -7,6 +7,7 @@ Nothing here judges. What cannot be seen raises ``StackError``, and the hop then
 import json
 import shlex
 import signal
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,19 +15,35 @@ from typing import Any
 from whichhop import probes
 from whichhop.probes import site as site_probe
 from whichhop.target import emperor, uwsgi_log
-from whichhop.target.containers import Containers
 from whichhop.target.emperor import Vassal
 from whichhop.target.processes import Identity, Process, masters, workers
-from whichhop.target.stack import StackError
+from whichhop.target.service import Service
+from whichhop.target.site_report import SiteReport, known
+from whichhop.target.stack import Stack, StackError
+
+Address = str | tuple[str, int]
 
 
-class Back(Containers):
-    """The back of a site: uWSGI, its process and its environment, and the site as loaded beside it."""
+class AppService(Service):
+    """
+    The service with uWSGI, or with an Emperor, of whose vassals one is the site's.
+
+    ``socket`` looks up where nginx expects it; ``host`` is the one that nginx knows, empty when it takes
+    any.
+    """
+
+    def __init__(
+        self, stack: Stack, name: str, socket: Callable[[], Address], host: Callable[[], str]
+    ) -> None:
+        super().__init__(stack, name)
+        self._socket, self._host = socket, host
+
+    # -- processes
 
     @cached_property
     def processes(self) -> list[Process]:
-        """The processes of the app's container."""
-        return self.stack.processes(self.app)
+        """The processes of its container."""
+        return self.stack.processes(self.name)
 
     @cached_property
     def uwsgi(self) -> Process:
@@ -38,16 +55,24 @@ class Back(Containers):
         if self.vassal:
             if self.vassal.master:
                 return self.vassal.master
-            raise StackError(f"the vassal {self.vassal.name} does not run in {self.app}")
+            raise StackError(f"the vassal {self.vassal.name} does not run in {self.name}")
         for master in masters(self.processes, "uwsgi"):
             return master
-        raise StackError(f"no uWSGI process runs in {self.app}")
+        raise StackError(f"no uWSGI process runs in {self.name}")
+
+    @property
+    def runs_uwsgi(self) -> bool:
+        """Whether its container has a uWSGI in it now."""
+        try:
+            return bool(self.uwsgi)
+        except StackError:
+            return False
 
     @cached_property
     def vassals(self) -> list[Vassal] | None:
-        """The vassals in the app's container; ``None`` when no Emperor runs there, or nothing at all."""
+        """The vassals in its container; ``None`` when no Emperor runs there, or nothing at all."""
         try:
-            return emperor.look(self.stack, self.app, self.processes)
+            return emperor.look(self.stack, self.name, self.processes)
         except StackError:
             return None
 
@@ -57,7 +82,7 @@ class Back(Containers):
         if not self.vassals:
             return None
         try:
-            address = self.socket
+            address = self._socket()
         except StackError:
             return None
         for vassal in self.vassals:
@@ -66,28 +91,12 @@ class Back(Containers):
         near = [vassal for vassal in self.vassals if vassal.is_near(address)]
         return near[0] if len(near) == 1 else None
 
-    @property
-    def socket(self) -> str | tuple[str, int]:
-        """Where uWSGI listens, which nginx knows: ``Site`` looks."""
-        raise StackError("nobody says where the socket is")
-
-    @property
-    def beside_uwsgi(self) -> str:
-        """The user to run things as that use the socket: in a vassal's case, that user alone may."""
-        return str(self.app_identity) if self.vassal and self.vassal.master else ""
-
-    @property
-    def runs_uwsgi(self) -> bool:
-        """Whether the app's container has a uWSGI in it now."""
-        try:
-            return bool(self.uwsgi)
-        except StackError:
-            return False
-
     @cached_property
-    def app_identity(self) -> Identity:
+    def identity(self) -> Identity:
         """The rights of uWSGI's workers."""
         return workers(self.processes, self.uwsgi)[0].identity
+
+    # -- what can be run beside it
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -99,16 +108,20 @@ class Back(Containers):
         command = ("cat", f"/proc/{self.uwsgi.pid}/environ")
 
         def read() -> str:
-            return self.stack.exec(self.app, *command, user="0", privileged=True).out
+            return self.exec(*command, user="0", privileged=True).out
 
         items = (read() or read()).split("\0")  # never empty: the engine lost the answer
         if not any(item.startswith("PATH=") for item in items):
-            items = self.stack.container(self.app).attrs["Config"]["Env"]
+            items = self.attributes["Config"]["Env"]
         pairs = (item.partition("=") for item in items)
         return {name: value for name, equals, value in pairs if equals}
 
+    @property
+    def _path(self) -> dict[str, str]:
+        return {"PATH": self.environment["PATH"]} if "PATH" in self.environment else {}
+
     @cached_property
-    def python(self) -> str:
+    def _python(self) -> str:
         """The interpreter to run things with beside uWSGI; raise ``StackError`` with none."""
         program = self.uwsgi.command.split(" ")[0]
         if "python" in program:
@@ -119,92 +132,86 @@ class Back(Containers):
         tried = [f"{home}/python3" for home in homes if home.startswith("/") and home != "/bin"]
         tried += ["python3", "python"]
         show = f"command -v {' || command -v '.join(map(shlex.quote, tried))}"
-        output = self.stack.exec(self.app, "sh", "-c", show, environment=self.path_variable)
+        output = self.exec("sh", "-c", show, environment=self._path)
         if output.code:
-            raise StackError(f"there is no Python in {self.app} to look at the site with")
+            raise StackError(f"there is no Python in {self.name} to look at the site with")
         return output.out.strip()
 
     @property
-    def path_variable(self) -> dict[str, str]:
-        return {"PATH": self.environment["PATH"]} if "PATH" in self.environment else {}
+    def _beside_uwsgi(self) -> str:
+        """The user to run things as that use the socket: in a vassal's case, that user alone may."""
+        return str(self.identity) if self.vassal and self.vassal.master else ""
 
-    @property
-    def inside(self) -> dict[str, Any]:
-        """What ``whichhop.probes.site`` reports of the site; raise ``StackError`` when it cannot be had."""
-        if isinstance(self._inside, str):
-            raise StackError(self._inside)
-        return self._inside
-
-    @property
-    def page(self) -> dict[str, Any]:
-        """What it reports of the front page; empty when it did not get that far."""
-        page: dict[str, Any] = self.inside.get("page", {})
-        return page
-
-    @property
-    def has_django(self) -> bool:
-        """Whether the app is a Django site; raise ``StackError`` when it cannot be loaded."""
-        load = self.inside["load"]
-        if "error" in load:
-            raise StackError(f"the site cannot be loaded: {load['error']}")
-        return bool(load["django"])
-
-    def report(self, part: str) -> dict[str, Any]:
-        """Return one part of ``inside``; raise ``StackError`` when it could not be had."""
-        found: dict[str, Any] = self.inside.get(part, {"error": "the site cannot be loaded"})
-        if "error" in found:
-            raise StackError(f"{part}: {found['error']}")
+    def waiting(self, address: Address) -> list[int]:
+        """Return how many connections wait at a socket, and how many may; empty when nobody can tell."""
+        command = (self._python, "-c", probes.source("backlog.py"), json.dumps(address))
+        found: list[int] = json.loads(self.exec(*command, user=self._beside_uwsgi).out)
         return found
 
+    def ask(self, address: Address, function: str, *arguments: object) -> Any:
+        """
+        Call ``whichhop.probes.uwsgi_protocol`` beside uWSGI, at a socket, and return the result.
+
+        Raise ``StackError`` with the reason when nobody answers.
+        """
+        return self.stack.uwsgi(
+            function,
+            address,
+            *arguments,
+            service=self.name,
+            python=self._python,
+            user=self._beside_uwsgi,
+            environment=self._path,
+        )
+
+    # -- the site
+
+    @property
+    def report(self) -> SiteReport:
+        """What the probe reports of the site; raise ``StackError`` when that cannot be had."""
+        if isinstance(self._report, str):
+            raise StackError(self._report)
+        return self._report
+
     @cached_property
-    def uwsgi_line(self) -> str:
+    def log_beginning(self) -> str:
         """A regular expression for how uWSGI begins the lines of its log."""
         try:
-            return uwsgi_log.beginning(self.report("uwsgi")["options"])
+            return uwsgi_log.beginning(known(self.report.uwsgi).options)
         except StackError:
             return uwsgi_log.USUAL
 
-    @property
-    def named_host(self) -> str:
-        """The host that visitors ask for, where nginx knows it: ``Site`` looks."""
-        return ""
-
     @cached_property
-    def _inside(self) -> dict[str, Any] | str:
+    def _report(self) -> SiteReport | str:
         """The report, or why there is none: nobody asks, and waits, twice."""
         try:
             worker = workers(self.processes, self.uwsgi)[0]
-            attributes = self.stack.container(self.app).attrs
+            attributes = self.attributes
             command = [attributes["Path"], *attributes["Args"]]
             workdir = attributes["Config"]["WorkingDir"]
             if self.vassal:
                 command, workdir = ["uwsgi", "--ini", self.vassal.name], self.vassal.directory
             call = {
-                "host": self.named_host,
+                "host": self._host(),
                 "pid": self.uwsgi.pid,
                 "program": worker.program,
                 "directory": worker.directory,
                 "command": command,
                 "workdir": workdir,
             }
-            output = self.stack.exec(
-                self.app,
-                self.python,
-                "-c",
-                probes.source("site.py"),
-                json.dumps(call),
-                user=str(self.app_identity),
+            output = self.exec(
+                *(self._python, "-c", probes.source("site.py"), json.dumps(call)),
+                user=str(self.identity),
                 environment=self.environment,
             )
         except StackError as error:
             return str(error)
         if output.code == 128 + signal.SIGKILL:
             return (
-                f"{self.app} has not enough memory left to load the site once more, to look at it"
+                f"{self.name} has not enough memory left to load the site once more, to look at it"
             )
         if output.code == 128 + signal.SIGALRM:
             return f"the site did not load and answer by itself within {site_probe.SECONDS} s"
         if output.code:
             return output.err.strip() or f"exit status {output.code}"
-        report: dict[str, Any] = json.loads(output.out)
-        return report
+        return SiteReport.of(json.loads(output.out))

@@ -1,0 +1,202 @@
+"""
+The service with nginx: its configuration, its ports, and the rights of its workers, looked up once.
+
+Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+"""
+
+import itertools
+from functools import cached_property
+from typing import NamedTuple
+
+from whichhop.target import nginx_config, nginx_log, upstream
+from whichhop.target.files import Files
+from whichhop.target.nginx_config import Directive
+from whichhop.target.processes import Identity, Process, masters, workers
+from whichhop.target.service import Service
+from whichhop.target.stack import LOG_LINES, Output, StackError
+from whichhop.target.upstream import Upstream
+
+# How nginx says that it does not start.
+REFUSED = r"\[emerg\]|\[crit\].* pread\(\)"
+
+FILE_BYTES = 65536  # of the end of a log file that is read
+
+
+class NoSite(StackError):
+    """nginx passes no request to anybody."""
+
+
+class Published(NamedTuple):
+    """A port of nginx's container, and where it is published on this machine."""
+
+    inside: int
+    host: str  # an address; empty for all of them
+    outside: int
+
+
+class NginxService(Service):
+    """The service with nginx."""
+
+    # -- the configuration
+
+    @cached_property
+    def config(self) -> Directive:
+        """The configuration on nginx's disk; raise ``StackError`` when nginx refuses it."""
+        try:
+            return nginx_config.parse(self.stack.run(self.name, "nginx", "-T", *self._told))
+        except ValueError as error:
+            raise StackError(str(error)) from None
+
+    @property
+    def _told(self) -> list[str]:
+        """Which configuration, under which prefix, nginx was told to take: its options -c and -p."""
+        for master in masters(self._processes, "nginx"):
+            words = master.command.split()
+            pairs = itertools.pairwise(words)
+            return [word for pair in pairs if pair[0] in ("-c", "-p") for word in pair]
+        return []
+
+    @cached_property
+    def build(self) -> str:
+        """What nginx was built with: the output of ``nginx -V``."""
+        return self.exec("nginx", "-V").err
+
+    @cached_property
+    def servers(self) -> list[tuple[Directive, Upstream]]:
+        """The server blocks that pass requests on, each with where to; ``NoSite`` with none."""
+        found, unknown = [], ""
+        for server in nginx_config.servers(self.config):
+            try:
+                found.append((server, upstream.of(server, self.config)))
+            except ValueError:
+                continue  # it answers by itself
+            except LookupError as error:
+                unknown = str(error)
+        if not found and unknown:
+            raise StackError(unknown)
+        if not found:
+            raise NoSite("no server block of nginx passes requests on (uwsgi_pass)")
+        return found
+
+    # -- the container
+
+    @property
+    def waits_for(self) -> list[str]:
+        """The services without which it is not started, in their order."""
+        services = self.stack.definition["services"]
+        found: list[str] = []
+        wanted = [self.name]
+        while wanted:
+            before = services[wanted.pop()].get("depends_on") or {}
+            wanted += [name for name in before if name not in found]
+            found[:0] = before
+        return list(dict.fromkeys(found))
+
+    @property
+    def refusal(self) -> tuple[str, ...]:
+        """
+        The lines with which nginx refuses to start; empty when it runs, or ended otherwise.
+
+        They may be of a job before it, which lets nginx judge the configuration.
+        """
+        state = self.state
+        if state.keeps_ending:
+            return self.last_lines(REFUSED)
+        if state.status == "created":
+            for service in (Service(self.stack, name) for name in self.waits_for):
+                if service.state.exit_code and (lines := service.last_lines(REFUSED)):
+                    return lines
+        return ()
+
+    @cached_property
+    def ports(self) -> set[int]:
+        """The ports on which any server block of nginx listens."""
+        servers = nginx_config.servers(self.config)
+        return {listen.port for server in servers for listen in nginx_config.listens(server)}
+
+    @cached_property
+    def published(self) -> list[Published]:
+        """The ports of its container that this machine has, its own network's included."""
+        attributes = self.attributes
+        if attributes["HostConfig"]["NetworkMode"] == "host":
+            return [Published(port, "", port) for port in sorted(self.ports)]
+        return [
+            Published(int(inside.partition("/")[0]), item["HostIp"], int(item["HostPort"]))
+            for inside, items in (attributes["NetworkSettings"]["Ports"] or {}).items()
+            for item in items or []
+            if inside.endswith("/tcp")
+        ]
+
+    @property
+    def behind(self) -> str:
+        """Who seems to take requests for an nginx that publishes no port; empty when nobody does."""
+        definition = self.stack.definition
+        for name, service in definition["services"].items():
+            if name != self.name and service.get("ports"):
+                return f"the service {name}"
+        for name in definition["services"][self.name].get("networks") or {}:
+            if (definition.get("networks", {}).get(name) or {}).get("external"):
+                return f"somebody in the network {name}"
+        return ""
+
+    # -- its workers
+
+    @cached_property
+    def _processes(self) -> list[Process]:
+        return self.stack.processes(self.name)
+
+    @cached_property
+    def runs_nginx(self) -> bool:
+        """Whether an nginx runs in its container, whatever it calls itself in its answers."""
+        return bool(masters(self._processes, "nginx"))
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The rights of nginx's workers, which are the ones that connect and read files."""
+        for master in masters(self._processes, "nginx"):
+            return workers(self._processes, master)[0].identity
+        raise StackError("no nginx process runs in its container")
+
+    def as_worker(self, *command: str) -> Output:
+        """Run a command in its container with the rights of nginx's workers."""
+        return self.stack.exec_as(self.name, self.identity, *command)
+
+    @cached_property
+    def files(self) -> Files:
+        """The files of its container, as its workers may use them."""
+        return Files(self.name, self.exec, self.identity)
+
+    # -- its log, of which no line is believed that a client can have written
+
+    def _lines(self, since: float) -> list[str]:
+        found = []
+        for stream in ("stdout", "stderr"):
+            lines = self.stack.dated_log(self.name, stream, since or None)
+            found += nginx_log.believed(lines, cut=len(lines) >= LOG_LINES)
+        return found
+
+    def _lines_of_files(self, since: float) -> list[str]:
+        try:
+            config: Directive | None = self.config
+        except StackError:
+            config = None  # it cannot be asked
+        files = [
+            directive.words[1]
+            for directive in (config.find("error_log") if config else ())
+            if directive.words[1].startswith("/") and not directive.words[1].startswith("/dev/")
+        ]
+        if not files:
+            return []
+        first = self.exec("date", "-d", f"@{since:.0f}", "+%Y/%m/%d %H:%M:%S").out.strip()
+        found = []
+        for file in files:
+            show = f'[ -L "$1" ] || tail -c {FILE_BYTES} "$1"'
+            text = self.exec("sh", "-c", show, "sh", file).out
+            lines = [(0.0, line) for line in text.split("\n")]
+            cut = len(text.encode()) >= FILE_BYTES
+            found += [
+                line
+                for line in nginx_log.believed(lines, cut)
+                if line[:4].isdigit() and line >= first
+            ]
+        return found
