@@ -67,6 +67,63 @@ def test_a_broken_stack(stack: Stack) -> None:
 
 
 @pytest.mark.expect_log('connect\\(\\) to unix|"status":503')
+def test_the_plugin_for_anybodys_tests(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(assert_hops_work, sites_under_test):\n"
+        "    assert [finding.hop for finding in assert_hops_work(['socket', 'uwsgi'])]\n"
+        "    assert [site.nginx.name for site in sites_under_test] == ['nginx']\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "--compose-project", str(ROOT), str(tmp_path)],
+            cwd=tmp_path,
+            env=environment(stack),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    assert "1 passed" in run().stdout
+    with contextlib.ExitStack() as mend:
+        mend.callback(stack.run, "app", "chmod", "660", SOCKET)
+        stack.run("app", "chmod", "600", SOCKET)
+        process = run()
+    assert process.returncode == 1
+    assert "The first broken hop is: socket (socket-mode)" in process.stdout
+
+
+def test_a_wheel_is_all_that_it_needs(stack: Stack, tmp_path: Path) -> None:
+    """Installed elsewhere, and run from another folder; only its dependencies are those of here."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
+    subprocess.run([*build, str(tmp_path)], cwd=ROOT / "doctor", check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("whichhop-1.*.whl")
+    target, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*install, "--target", str(target), str(wheel)], check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", "import whichhop; print(whichhop.__file__)"],
+        cwd=elsewhere,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+    )
+    assert Path(process.stdout.strip()).is_relative_to(target)
+    process = subprocess.run(
+        [*COMMAND, "--project-directory", str(ROOT)],
+        cwd=elsewhere,
+        env={**environment(stack), "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "All 10 hops work" in process.stdout
+
+
+@pytest.mark.expect_log('connect\\(\\) to unix|"status":503')
 def test_watching_says_what_changes_and_only_that(stack: Stack) -> None:
     watch = subprocess.Popen(
         [*COMMAND, "--watch"], cwd=ROOT, env=environment(stack), text=True, stdout=subprocess.PIPE

@@ -161,7 +161,7 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def public(origin: Origin) -> bool:
-    """Whether a site is for strangers, by its name."""
+    """Whether a site is public, by its name."""
     try:
         return ipaddress.ip_address(origin.host).is_global
     except ValueError:

@@ -122,7 +122,7 @@ CAUSES = Causes(
         ),
         "host-spoofable": Cause(
             "django",
-            "links in mails lead to a stranger's site",
+            "links in mails lead to another site",
             "USE_X_FORWARDED_HOST is on, and nginx passes the visitor's own X-Forwarded-Host on.",
             config(
                 "switch it off, or let nginx set the header: uwsgi_param HTTP_X_FORWARDED_HOST $http_host;"

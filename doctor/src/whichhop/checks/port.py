@@ -89,33 +89,35 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _answers(site: Site) -> Iterator[Finding]:
-    door = site.visitor.endpoint
-    if not door.port and not site.nginx.behind:
+    endpoint = site.visitor.endpoint
+    if not endpoint.port and not site.nginx.behind:
         yield CAUSES.broken(site, "port-not-published")
         return
     listening = sorted({listen.port for listen in site.link.listens})
-    if listening and door.inside not in site.nginx.ports:
+    if listening and endpoint.inside not in site.nginx.ports:
         known = " and ".join(map(str, sorted(site.nginx.ports)))
         yield CAUSES.broken(
-            site, "port-leads-nowhere", address=door.url, inside=door.inside, listens=known
+            site, "port-leads-nowhere", address=endpoint.url, inside=endpoint.inside, listens=known
         )
         return
     try:
         server = site.visitor.get(NOWHERE).headers.get("Server", "nothing")
     except requests.ConnectTimeout as error:
-        yield unknown("port", f"{door.url} does not take connections", str(error))
+        yield unknown("port", f"{endpoint.url} does not take connections", str(error))
         return
     except requests.Timeout:
-        yield ok("port", f"{door.url} takes connections")
+        yield ok("port", f"{endpoint.url} takes connections")
         return
     except requests.ConnectionError as error:
-        yield unknown("port", f"{door.url} is published, but does not speak HTTP", str(error))
+        yield unknown("port", f"{endpoint.url} is published, but does not speak HTTP", str(error))
         return
-    if not door.port:
+    if not endpoint.port:
         yield ok("port", f"it is not published here: {site.nginx.behind} asks it")
     elif server.startswith("nginx"):
-        yield ok("port", f"{door.url} leads to nginx")
+        yield ok("port", f"{endpoint.url} leads to nginx")
     elif site.nginx.runs_nginx:
-        yield ok("port", f"{door.url} leads to nginx, which calls itself {server!r}")
+        yield ok("port", f"{endpoint.url} leads to nginx, which calls itself {server!r}")
     else:
-        yield CAUSES.broken(site, "port-answered-by-another", f"Server: {server}", address=door.url)
+        yield CAUSES.broken(
+            site, "port-answered-by-another", f"Server: {server}", address=endpoint.url
+        )

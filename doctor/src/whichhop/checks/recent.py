@@ -115,7 +115,7 @@ CAUSES = Causes(
     }
 )
 
-MINUTES = 15  # how far back: older failures may be mended
+MINUTES = 15  # how far back: older failures may be fixed
 
 NGINX = nginx_log.HEAD + r"(?:\*\d+ )?"
 UWSGI = "{uwsgi}"  # how its lines begin here (whichhop.target.uwsgi_log)
@@ -133,7 +133,7 @@ class Sign(NamedTuple):
     cause: str
     service: str  # "nginx" or "app"
     pattern: str
-    strangers: bool = False  # can bring it about by what they send: advice, not an alarm
+    by_clients: bool = False  # who can bring it about by what they send: a warning
 
     def regex(self, uwsgi_line: str, temporary_paths: Iterable[str]) -> str:
         """Return its pattern where uWSGI's lines begin, and nginx keeps large bodies, as here."""
@@ -182,7 +182,7 @@ def failures(site: Site, hop: str) -> Iterator[Finding]:
             if site.stack.out_of_memory(site.app.name, MINUTES * 60):
                 cause = "worker-out-of-memory"
         seen.add(sign.cause)
-        say = KNOWN.warning if sign.strangers else KNOWN.broken
+        say = KNOWN.warning if sign.by_clients else KNOWN.broken
         yield say(site, cause, lines[-1][:500], **_words(site, lines))
 
 

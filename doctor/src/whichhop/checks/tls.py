@@ -152,9 +152,9 @@ def _not_issued(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
 
 def _certificate(site: Site) -> Iterator[Finding]:
     """Yield what is wrong with the certificate that nginx shows for the site's host."""
-    door = urlsplit(site.visitor.endpoint.url)
+    endpoint = urlsplit(site.visitor.endpoint.url)
     origin = Origin.of(f"https://{site.visitor.host_header}")
-    client = Client(str(origin), {origin.port: [(door.hostname or "", door.port or 443)]})
+    client = Client(str(origin), {origin.port: [(endpoint.hostname or "", endpoint.port or 443)]})
     try:
         shown = client.handshake(origin, verify=False)
     except OSError as error:

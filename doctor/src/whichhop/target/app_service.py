@@ -133,7 +133,9 @@ class AppService(Service):
         tried += ["python3", "python"]
         show = f"command -v {' || command -v '.join(map(shlex.quote, tried))}"
         output = self.exec("sh", "-c", show, environment=self._path)
-        if output.code:
+        if not (output.code or output.out):  # the engine lost the answer
+            output = self.exec("sh", "-c", show, environment=self._path)
+        if output.code or not output.out:
             raise StackError(f"there is no Python in {self.name} to look at the site with")
         return output.out.strip()
 

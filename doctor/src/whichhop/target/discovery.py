@@ -1,7 +1,7 @@
 """
 Which service of a Compose project is nginx, which is the app, and which sites nginx serves.
 
-Found by looking, so that a stranger's project needs no word about us: at what runs first, then at
+Found by looking, so that a project need say nothing: at what runs first, then at
 what is meant to run, then at names.
 """
 
