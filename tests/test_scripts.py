@@ -545,7 +545,7 @@ def test_a_python_that_is_too_old(terminal: Terminal) -> None:
     real = shutil.which("python3")
     terminal.fake("python3", f'exec {real} -c "import sys; sys.version_info = (3, 10, 9); $2"')
     assert refusal(terminal.run("scripts/venv")) == (
-        'the harness needs Python 3.11 or later as "python3": install it, then run this again.'
+        'the doctor and the tests need Python 3.11 or later as "python3": install it, then run this again.'
     )
 
 

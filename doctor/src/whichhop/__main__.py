@@ -18,13 +18,12 @@ from whichhop.target.site import Site
 from whichhop.target.stack import Stack, StackError
 
 FORMATS = {"json": report.as_json, "junit": report.as_junit}
-PROGRAM = "whichhop"
 
 
 def arguments() -> argparse.Namespace:
     """Return the command line, checked; exits with status 2 and a sentence when it is wrong."""
     parser = argparse.ArgumentParser(
-        prog=PROGRAM,
+        prog="whichhop",
         description="Walks the chain from the client to the database and says which hop is broken,"
         " why, and what to do. It changes nothing.",
         epilog="Exit status: 0 all hops work (with warnings, too, unless --strict), 1 one is broken, 2 something"
@@ -147,10 +146,10 @@ def main() -> int:
             return watch(options)
         findings = look(options)
     except docker.errors.DockerException as error:
-        print(f"{PROGRAM}: no Docker engine answers: {printable(str(error))}", file=sys.stderr)
+        print(f"whichhop: no Docker engine answers: {printable(str(error))}", file=sys.stderr)
         return 2
     except (StackError, OSError, ValueError) as error:
-        print(f"{PROGRAM}: " + "\n".join(map(printable, str(error).splitlines())), file=sys.stderr)
+        print("whichhop: " + "\n".join(map(printable, str(error).splitlines())), file=sys.stderr)
         return 2
 
     text = FORMATS.get(options.format, report.summary)(findings)

@@ -16,7 +16,9 @@ CAUSES = Causes(
             "chain",
             "a request cannot be followed through the logs",
             "The id {request_id} of an answer is not in the log of {service}.",
-            config("set X-Request-ID in uwsgi_params, and keep the request_id filter in LOGGING"),
+            config(
+                "pass the header on in uwsgi_params, and log it with each line of nginx and of the app"
+            ),
         ),
     }
 )

@@ -150,7 +150,7 @@ def _same(site: Site, sample: Static, plain: requests.Response) -> Finding:
     # A name with a hash belongs to a collected file, whose addresses were rewritten; without, the
     # collected file should be a copy of the app's own.
     path, url = sample.file if sample.hashed else sample.source, sample.url
-    ours = site.stack.run(site.app.name, "sha256sum", path).split()[0]
+    collected = site.stack.run(site.app.name, "sha256sum", path).split()[0]
     # Compressed, in either way, it is another file, which can be older than the first.
     for form in ("", "gzip", "br"):
         try:
@@ -165,8 +165,8 @@ def _same(site: Site, sample: Static, plain: requests.Response) -> Finding:
             return unknown(
                 "static", f"{url} comes encoded as {names}, which cannot be decoded here"
             )
-        theirs = hashlib.sha256(answer.content).hexdigest()
-        if ours != theirs:
-            evidence = (f"{path}: sha256 {ours}", f"served: sha256 {theirs}")
+        served = hashlib.sha256(answer.content).hexdigest()
+        if collected != served:
+            evidence = (f"{path}: sha256 {collected}", f"served: sha256 {served}")
             return CAUSES.broken(site, "static-stale", *evidence, url=url)
     return ok("static", f"{url} is the file that was collected")

@@ -2,7 +2,7 @@
 How many connections wait at a listening socket: what ``ss -xl`` and ``ss -tl`` show.
 
 uWSGI itself cannot tell for a Unix socket: its stats say 0 however many wait. The kernel's answer,
-sock_diag(7), belongs to the network of the process that listens, so the harness runs this file in the
+sock_diag(7), belongs to the network of the process that listens, so this file is run in the
 app's container, where there is hardly ever an ``ss``. Standard library only, Python 3.9 or later.
 """
 

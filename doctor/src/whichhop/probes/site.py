@@ -1,10 +1,10 @@
 """
 What can only be seen from inside the app container, as one JSON object on stdout.
 
-The harness runs this file there with the site's Python (3.9 or later), as the user of the uWSGI
-workers, with their environment and in their working directory: it sees settings, files and database
-as they do. Standard library and the site itself only; it writes nothing itself. ``whichhop.target.site`` runs it
-and hands its answer to the hops.
+It is run there with the site's Python (3.9 or later), as the user of the uWSGI workers, with their
+environment and in their working directory: it sees settings, files and database as they do. Standard
+library and the site itself only; it writes nothing itself. ``whichhop.target.app_service`` runs it, and
+``whichhop.target.site_report`` has names for its answer.
 """
 
 from __future__ import annotations

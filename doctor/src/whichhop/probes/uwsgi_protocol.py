@@ -3,7 +3,7 @@ The uwsgi protocol, client side: what nginx says to uWSGI, said by us.
 
 https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 
-Only the standard library, and one file: the harness also runs it inside a container, beside a socket
+Only the standard library, and one file: it is also run inside a container, beside a socket
 that cannot be reached from outside (``whichhop.target.stack.Stack.uwsgi``), with the Python that is there (3.9
 or later).
 """
@@ -137,7 +137,7 @@ def parse(answer: bytes) -> Response:
 
 
 def main() -> None:
-    """Run one call given as JSON, e.g. ``["ping", "/run/uwsgi/mysite.sock"]``; print its result."""
+    """Run one call given as JSON, e.g. ``["ping", "/run/app.sock"]``; print its result."""
     function, *arguments = json.loads(sys.argv[1])
     try:
         if function == "ping":

@@ -19,7 +19,7 @@ from whichhop.target.stack import Stack, StackError
 from whichhop.target.upstream import Upstream
 
 # As a word of a command line: "uwsgi --ini …" and "/usr/bin/uwsgi", but not "python3 /uwsgi/init.py".
-PROGRAM = r"(?:^|[\s/\"])(?:{name})(?:-debug|-core|_python\w*)?(?:[\s:\"]|$)"
+COMMAND = r"(?:^|[\s/\"])(?:{name})(?:-debug|-core|_python\w*)?(?:[\s:\"]|$)"
 NAMES = {"nginx": "nginx", "app": "uwsgi"}
 
 
@@ -60,7 +60,7 @@ def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
 
 def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str:
     """Return the service that most looks like nginx, or like the app."""
-    program = re.compile(PROGRAM.format(name=NAMES[role]))
+    program = re.compile(COMMAND.format(name=NAMES[role]))
     before = services.get(but, {}).get("depends_on") or {}
     one_shot = {job for name in services for job in jobs(services, name)}
     scores = {}
@@ -116,7 +116,7 @@ def _behind(
     The usual one when that leads nowhere, which the hops will find out; empty when it leads to a
     service that has nothing to do with uWSGI, such as a frontend.
     """
-    program = re.compile(PROGRAM.format(name=NAMES["app"]))
+    program = re.compile(COMMAND.format(name=NAMES["app"]))
     others = [name for name in services if name != nginx.name]
     if upstream.path:
         near = [n for n in others if _shares(stack, upstream.path, nginx.name, n)]
