@@ -29,13 +29,8 @@ DEBUG = False
 SECRET_KEY = "for the build only"  # noqa: S105
 
 
-# Before all of the site's own: every later log line has the request's id, and nothing is in the way of /readyz.
-
-MIDDLEWARE = [
-    "stack.request_id.RequestIDMiddleware",
-    "stack.health.HealthMiddleware",
-    *own.get("MIDDLEWARE", []),
-]
+# Before all of the site's own: nothing is in the way of /readyz.
+MIDDLEWARE = ["stack.health.HealthMiddleware", *own.get("MIDDLEWARE", [])]
 
 LOGGING = logs.layered(own.get("LOGGING", {}))
 

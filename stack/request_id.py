@@ -6,23 +6,22 @@ gets here (nginx/uwsgi.conf). This module only carries it to the log.
 """
 
 import logging
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
+
+from django.core.signals import request_started
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
-class RequestIDMiddleware:
-    """Remember the id of the request that is being answered."""
+def remember(environ: dict[str, Any], **_: Any) -> None:
+    """Remember the id of the request that begins."""
+    # Before any middleware, which may log or fail. Never reset: Django logs a 404 after the last of them is
+    # done. The next request sets it.
+    request_id.set(environ.get("HTTP_X_REQUEST_ID"))
 
-    def __init__(self, get_response: Callable[[Any], Any]) -> None:
-        self.get_response = get_response
 
-    def __call__(self, request: Any) -> Any:
-        # Never reset: Django logs a 404 after the last middleware is done. The next request sets it.
-        request_id.set(request.headers.get("X-Request-ID"))
-        return self.get_response(request)
+request_started.connect(remember)
 
 
 class RequestIDFilter(logging.Filter):

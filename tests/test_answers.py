@@ -88,36 +88,31 @@ FORM = {"data": "a=b", "cookies": {"csrftoken": "t" * 32}}
     ],
 )
 def test_a_request_that_cannot_be_read_gets_400(
-    site: Stack, method: str, content_type: str, more: dict[str, Any]
+    stack: Stack, method: str, content_type: str, more: dict[str, Any]
 ) -> None:
     headers = {"Content-Type": content_type.encode("latin-1")}
-    answer = requests.request(method, site.url, headers=headers, **more, timeout=5)
+    answer = requests.request(method, stack.url, headers=headers, **more, timeout=5)
     assert answer.status_code == 400
-    event = one_event(site, answer.headers["X-Request-ID"])
+    event = one_event(stack, answer.headers["X-Request-ID"])
     assert event["level"] == "WARNING"
     if event["hop"] == "uwsgi":
         assert f"Error 400, request {event['request_id']}" in answer.text
 
 
-BROKEN_OFF = [
-    ("answers/parts?raise=2", 2),
-    ("answers/parts?raise=2&length=20000", 2),
-    ("answers/parts?length=20001", 4),
-    ("answers/parts?length=12000", 2),
-    ("answers/parts?sleep=2", 2),
-    ("answers/parts?sleep=2&length=20000", 2),
-    ("wsgi/words_later", 0),
-]
-
-
-@pytest.mark.parametrize(("path", "parts"), BROKEN_OFF)
-def test_an_answer_that_breaks_off_looks_so(site: Stack, path: str, parts: int) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("answers/parts?raise=2", "answers/parts?raise=2&length=20000"),
+        *("answers/parts?length=20001", "answers/parts?length=12000"),
+        *("answers/parts?sleep=2", "answers/parts?sleep=2&length=20000"),
+        "wsgi/words_later",
+    ],
+)
+def test_an_answer_that_breaks_off_looks_so(site: Stack, path: str) -> None:
     with requests.get(f"{site.url}/{path}", stream=True, timeout=10) as answer:
         assert answer.status_code == 200
-        received: list[bytes] = []
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
-            received.extend(answer.iter_content(1))
-    assert len(received) == (parts * len(PART) or len("bytes\n"))
+            list(answer.iter_content(1))
     event = one_event(site, answer.headers["X-Request-ID"])
     assert (event["hop"], event["level"]) == ("uwsgi", "ERROR")
     assert event["message"].startswith("broke off an answer: ")
@@ -170,10 +165,10 @@ def test_a_view_cannot_write_a_line_of_nginx_error_log(site: Stack, to: str) -> 
 
 
 def test_an_exception_after_an_answer_is_logged(site: Stack) -> None:
-    answer = requests.get(f"{site.url}/answers/closes_badly", timeout=10)
+    answer = requests.get(f"{site.url}/answers/finish", timeout=10)
     assert (answer.status_code, answer.text) == (200, "whole")
     event = one_event(site, answer.headers["X-Request-ID"])
-    assert "RuntimeError: in close" in event["exc_info"]
+    assert "RuntimeError: in a signal" in event["exc_info"]
 
 
 def test_a_view_cannot_break_a_log_line(site: Stack) -> None:

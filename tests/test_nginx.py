@@ -112,7 +112,7 @@ def test_what_is_asked_of_it_is_logged_as_it_was(stack: Stack) -> None:
     assert stack.log_entry("nginx", answer.headers["X-Request-ID"])["method"] == "POST"
 
 
-FORGED = b"2026/11/29 12:00:00 [crit] 7#7: *1 forged"
+FORGED = b"2026/11/29 12:00:00 [info] 7#7: *1 forged"
 
 
 @pytest.mark.parametrize("character", [b"%0A", b"%0D", b"%1B", b"%09", b"%7F", b"%C2%9B"])

@@ -74,6 +74,9 @@ def checked(site, seconds):
     """Return ``site`` as a WSGI application whose answers are checked, and take at most ``seconds``."""
 
     def application(environ, start_response):
+        environ.setdefault(
+            "SCRIPT_NAME", ""
+        )  # may be left out, but wsgiref.validate, for one, wants it
         answer = Answer(environ, seconds)
         try:
             head = answer.begin(site)
@@ -189,7 +192,7 @@ class Answer:
         self.ended = True
         log(self.environ, "ERROR", f"broke off an answer: {error!r}", error)
         if self.left is None:
-            keep_open(uwsgi.connection_fd(), self.seconds)
+            keep_open(uwsgi.connection_fd(), self.seconds + 5)
 
     def close(self):
         """End the answer; uWSGI calls this in any case."""

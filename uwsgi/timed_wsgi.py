@@ -35,13 +35,14 @@ site = import_string(settings.WSGI_APPLICATION)
 URLS = get_resolver().url_patterns
 
 # nginx answers the client with 504 at the limit (nginx/entrypoint.sh); the worker ends after that.
-SECONDS = int(os.environ["SITE_REQUEST_TIMEOUT"]) + 2
+TIMEOUT = int(os.environ["SITE_REQUEST_TIMEOUT"])
+SECONDS = TIMEOUT + 2
 
 SHORT, LONG = 0.1, 2  # seconds in the queue
 # Seconds for which the queue may be long: a slow page in each worker is no rush.
 PATIENCE = SECONDS / 3
 
-checked_site = checked(site, SECONDS - 1)
+checked_site = checked(site, TIMEOUT)
 
 # When the queue was short last; in memory that all workers share, since this runs before the fork.
 last_short = memoryview(mmap.mmap(-1, 8)).cast("d")

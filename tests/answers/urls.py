@@ -5,12 +5,14 @@ import logging
 import time
 from pathlib import Path
 
-from django.core.signals import request_started
+from django.core.signals import request_finished, request_started
 from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from mysite.urls import urlpatterns as site_urls
 
 import uwsgi
+
+from . import wsgi  # noqa: F401 (it only has to be loaded)
 
 
 def fail_in_middleware(get_response):
@@ -28,6 +30,17 @@ def fail_at_the_start(environ, **_):
 
 
 request_started.connect(fail_at_the_start)
+
+
+def finish(_request):
+    """Let the answer fail once more, when it has been sent."""
+    request_finished.connect(fail_at_the_end)
+    return HttpResponse("whole")
+
+
+def fail_at_the_end(**_):
+    request_finished.disconnect(fail_at_the_end)
+    raise RuntimeError("in a signal")
 
 
 def handler500(request):
@@ -61,7 +74,7 @@ def huge_header(_request):
 
 
 def reason(_request):
-    return HttpResponse("x", reason="a\r\nSet-Cookie: b=c")
+    return HttpResponse("x", reason="☃")
 
 
 def parts(request):
@@ -72,7 +85,7 @@ def parts(request):
             if request.GET.get("raise") == number:
                 raise RuntimeError("in a generator")
             if request.GET.get("sleep") == number:
-                time.sleep(4)
+                time.sleep(2.2)
             yield b"part\n" * 1000
 
     headers = {"Content-Length": request.GET["length"]} if "length" in request.GET else {}
@@ -113,17 +126,6 @@ def accel(request):
     return HttpResponse(headers={"X-Accel-Redirect": request.GET["to"]})
 
 
-def closes_badly(_request):
-    response = HttpResponse("whole")
-
-    class Bad:
-        def close(self):
-            raise RuntimeError("in close")
-
-    response._resource_closers.append(Bad().close)
-    return response
-
-
 def options(_request):
     """What libraries see of uWSGI's options."""
     return JsonResponse({name: str(value) for name, value in uwsgi.opt.items()})
@@ -146,6 +148,7 @@ def logs(_request):
 
 
 views = [
+    finish,
     raises,
     exits,
     header,
@@ -161,7 +164,6 @@ views = [
     file,
     buffer,
     accel,
-    closes_badly,
     options,
     logs,
 ]

@@ -2,10 +2,8 @@
 
 from wsgiref.validate import validator
 
-from django.core.wsgi import get_wsgi_application
+from django.core.handlers.wsgi import WSGIHandler
 
-site = get_wsgi_application()
-validated = validator(site)
 PLAIN = [("Content-Type", "text/plain")]
 
 
@@ -53,6 +51,18 @@ apps = [none, no_head, words, words_later, no_status, written, late_head]
 PATHS = {f"/wsgi/{app.__name__}": app for app in apps}
 
 
-def application(environ, start_response):
-    app = validated if environ["QUERY_STRING"] == "validated" else site
+site = WSGIHandler.__call__
+
+
+def call(self, environ, start_response):
+    """Answer in the place of Django's own handler."""
+
+    def app(environ, start_response):
+        return site(self, environ, start_response)
+
+    if environ["QUERY_STRING"] == "validated":
+        app = validator(app)
     return PATHS.get(environ["PATH_INFO"], app)(environ, start_response)
+
+
+WSGIHandler.__call__ = call
