@@ -118,6 +118,16 @@ def test_an_answer_that_breaks_off_looks_so(site: Stack, path: str) -> None:
     assert event["message"].startswith("broke off an answer: ")
 
 
+def test_a_stream_that_hangs_looks_broken_off(site: Stack) -> None:
+    """Its worker is killed, but after nginx has given up: that takes a killed worker for the end of the answer."""
+    address = f"{site.url}/answers/parts?sleep=2&seconds=60"
+    with (
+        requests.get(address, stream=True, timeout=10) as answer,
+        pytest.raises(requests.exceptions.ChunkedEncodingError),
+    ):
+        list(answer.iter_content(1))
+
+
 def test_a_worker_goes_on_after_it_broke_off_answers(site: Stack) -> None:
     """However many: the connections that it keeps open are limited."""
     for _ in range(30):

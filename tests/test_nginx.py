@@ -129,7 +129,7 @@ def test_no_client_can_write_a_line_of_its_error_log(
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/static/nope", 400), ("/media/nope", 400), ("/.error", 404)]
+    ("path", "status"), [("/static/nope", 400), ("/media/nope", 400), ("/", 400), ("/.error", 404)]
 )
 @pytest.mark.parametrize("host", ["localhost", "evil.example"])
 def test_no_client_can_write_to_a_terminal_through_its_error_log(

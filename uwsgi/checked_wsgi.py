@@ -140,6 +140,9 @@ class Answer:
         self.left = whole if length is None else length
         if self.left is not None:
             headers.append(("Content-Length", str(self.left)))
+        else:
+            # Where it hangs, nginx must give up before the worker is killed: to nginx, that ends the answer.
+            uwsgi.set_user_harakiri(2 * self.seconds + 4)
         return status, headers
 
     def start_response(self, status, headers, exc_info=None):

@@ -85,7 +85,7 @@ def parts(request):
             if request.GET.get("raise") == number:
                 raise RuntimeError("in a generator")
             if request.GET.get("sleep") == number:
-                time.sleep(2.2)
+                time.sleep(float(request.GET.get("seconds", 2.2)))
             yield b"part\n" * 1000
 
     headers = {"Content-Length": request.GET["length"]} if "length" in request.GET else {}
