@@ -16,7 +16,7 @@ watch() {
         [ "$now" != "$last" ] || continue
         last=$now
         if nginx -t -q; then
-            kill -HUP 1
+            kill -HUP 1 # log-relay hands it on
             echo "loaded $now" >/run/nginx/verdict
         else
             echo "refused $now" >/run/nginx/verdict
@@ -25,7 +25,6 @@ watch() {
     done
 }
 
-# What nginx has against a configuration must not be lost: log-relay ends with nginx, whatever it has read by then.
 nginx -t -q
 now=$(there_is)
 echo "loaded $now" >/run/nginx/verdict # scripts/deploy waits for it

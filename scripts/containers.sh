@@ -37,12 +37,19 @@ becomes_healthy() {
     done
 }
 
-# workers: their process ids, one a line; the other children of uWSGI hand on its log (log/log-relay).
+# workers: the process ids of uWSGI's, one a line. Its master is a child of log-relay, or, in a container of an older
+# release, process 1 itself.
 # shellcheck disable=SC2016 # the dollars are for the container's shell
 workers() {
-    docker exec "$app" bash -c 'for id in $(</proc/1/task/1/children); do
-        ! grep --quiet --null-data mysite.ini "/proc/$id/cmdline" || echo "$id"
-    done' 2>/dev/null
+    docker exec "$app" bash -c '
+        uwsgis_of() {
+            for id in $(<"/proc/$1/task/$1/children"); do
+                ! grep --quiet --null-data mysite.ini "/proc/$id/cmdline" || echo "$id"
+            done
+        }
+        master=1
+        ! grep --quiet --null-data log-relay /proc/1/cmdline || master=$(uwsgis_of 1)
+        uwsgis_of "$master"' 2>/dev/null
 }
 
 # reloaded: lets $app load the site anew (SIGHUP), between two requests of each worker; waits until none of

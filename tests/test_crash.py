@@ -48,24 +48,47 @@ def pid(stack: Stack, service: str) -> int:
     return int(stack.container(service).attrs["State"]["Pid"])
 
 
-def children(parent: int) -> list[int]:
-    """Return the workers of a first process: nginx or uWSGI, too."""
+def children(parent: int, *names: str) -> list[int]:
+    """Return the children of a process that have one of these names."""
     found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(child) for child in found if comm(child) in ("nginx", "uwsgi")]
+    return [
+        int(child) for child in found if Path(f"/proc/{child}/comm").read_text().strip() in names
+    ]
 
 
-def comm(process: str) -> str:
-    return Path(f"/proc/{process}/comm").read_text().strip()
+def master(stack: Stack, service: str) -> int:
+    """Return the process number of nginx or of uWSGI, on this machine."""
+    [found] = children(pid(stack, service), "nginx", "uwsgi")
+    return found
 
 
 def kill_first(service: str) -> Callable[[StackElsewhere], None]:
     return lambda stack: os.kill(pid(stack, service), signal.SIGKILL)
 
 
+def kill_master(service: str) -> Callable[[StackElsewhere], None]:
+    return lambda stack: os.kill(master(stack, service), signal.SIGKILL)
+
+
 def kill_workers(service: str, most: int | None = None) -> Callable[[StackElsewhere], None]:
     def act(stack: StackElsewhere) -> None:
-        for child in children(pid(stack, service))[:most]:
+        for child in children(master(stack, service), "nginx", "uwsgi")[:most]:
             os.kill(child, signal.SIGKILL)
+
+    return act
+
+
+def kill_relays(service: str) -> Callable[[StackElsewhere], None]:
+    """Both are replaced; what is said meanwhile is not lost."""
+
+    def act(stack: StackElsewhere) -> None:
+        first = pid(stack, service)
+        for child in children(first, "log-relay"):
+            os.kill(child, signal.SIGKILL)
+        address = f"/killed-relays-{time.monotonic()}"
+        assert requests.get(stack.url + address, timeout=10).status_code == 404
+        stack.log_entry(service, address)
+        assert pid(stack, service) == first
 
     return act
 
@@ -102,11 +125,15 @@ def cut_the_power(stack: StackElsewhere) -> None:
 CRASHES = {
     "one uWSGI worker": kill_workers("app", 1),
     "all uWSGI workers": kill_workers("app"),
-    "uWSGI's master": kill_first("app"),
+    "uWSGI's master": kill_master("app"),
+    "the app's log-relay": kill_first("app"),
+    "what relays the app's log": kill_relays("app"),
     "the app, for memory": use_up_the_memory,
     "one nginx worker": kill_workers("nginx", 1),
     "all nginx workers": kill_workers("nginx"),
-    "nginx's master": kill_first("nginx"),
+    "nginx's master": kill_master("nginx"),
+    "nginx's log-relay": kill_first("nginx"),
+    "what relays nginx's log": kill_relays("nginx"),
     "the Docker engine, stopped and started": restart_engine,
     "the Docker engine, kill -9": kill_engine,
     "everything, kill -9": cut_the_power,

@@ -52,14 +52,18 @@ def test_nothing_listens_on_tcp_in_the_app_container(stack: Stack) -> None:
 
 
 def test_the_processes_are_one_master_and_its_workers(stack: Stack) -> None:
-    """As the kernel has it: pid 1 is uWSGI itself, its children are the workers, one user."""
-    show = "for p in /proc/[0-9]*; do echo $(grep -hE '^(Name|PPid|Uid|Gid):' $p/status); done"
+    """As the kernel has it: the master is a child of log-relay, its children are the workers, one user."""
+    show = "for p in /proc/[0-9]*; do echo $(grep -hE '^(Name|Pid|PPid|Uid|Gid):' $p/status); done"
     processes = re.findall(
-        r"Name: (\S+) PPid: (\d+) Uid: (\d+) .*?Gid: (\d+)", stack.run("app", "bash", "-c", show)
+        r"Name: (\S+) Pid: (\d+) PPid: (\d+) Uid: (\d+) .*?Gid: (\d+)",
+        stack.run("app", "bash", "-c", show),
     )
+    first = [name for name, pid, *_ in processes if pid == "1"]
     uwsgi = [process for process in processes if process[0] in ("uwsgi", "python3", "pyuwsgi")]
-    assert sorted(parent for _, parent, _, _ in uwsgi) == ["0", "1", "1", "1", "1"]
-    assert {(user, group) for _, _, user, group in uwsgi} == {("10001", "10100")}
+    masters = [pid for _, pid, parent, _, _ in uwsgi if parent == "1"]
+    assert (first, len(masters)) == (["log-relay"], 1)
+    assert sorted(parent for _, _, parent, _, _ in uwsgi) == sorted(["1", *masters * 4])
+    assert {(user, group) for *_, user, group in uwsgi} == {("10001", "10100")}
 
 
 @pytest.mark.expect_log("unavailable modifier requested|modifier")

@@ -2,9 +2,9 @@
 
 from tests.support.stack import Stack
 
-# In a shell (bash) there: the children of its first process that are of its kind. Others hand on its log
-# (log/log-relay), or look for another configuration (nginx/entrypoint.sh).
-WORKERS = "$(cd /proc; grep --files-with-matches --extended-regexp '^(nginx|uwsgi)$' $(printf '%s/comm ' $(<1/task/1/children)) | cut --delimiter=/ --fields=1)"
+# In a shell (bash) there: the children of nginx's or uWSGI's master, which is a child of log-relay.
+MASTER = "$(cd /proc; grep --files-with-matches --extended-regexp '^(nginx|uwsgi)$' $(printf '%s/comm ' $(<1/task/1/children)) | cut --delimiter=/ --fields=1)"
+WORKERS = f"$(master={MASTER}; cat /proc/$master/task/$master/children)"
 
 
 def workers(stack: Stack, service: str = "app") -> set[str]:
