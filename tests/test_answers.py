@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import requests
 
 from tests.conftest import ROOT, started
+from tests.support import fuzz
 from tests.support.raw import exchange
 from tests.support.stack import Stack
+from tests.support.whole import Whole
 
 TIMEOUT = 2
 PART = b"part\n" * 1000
@@ -219,3 +222,13 @@ def test_the_site_and_uwsgi_keep_to_wsgi(site: Stack, request_: tuple[str, str])
         method, f"{site.url}{path}?validated", data={"a": "b"}, headers=token, timeout=5
     )
     assert answer.status_code == 200, events(site, answer.headers["X-Request-ID"])
+
+
+def test_each_request_has_an_answer_and_each_failure_one_line(site: Stack, whole: Whole) -> None:
+    """Requests of all shapes, to pages that misbehave in twenty ways."""
+    total: Counter[str] = Counter()
+    for seed in range(50 if whole else 1):
+        statuses, wrong = fuzz.run(site, 2_000 if whole else 300, seed)
+        total += statuses
+        assert wrong == [], f"seed {seed}"
+    print(f"\n{total.total():,} requests: {dict(total.most_common())}")
