@@ -2,26 +2,15 @@
 One id for one request, in every log line.
 
 nginx makes the id and hands it down as ``HTTP_X_REQUEST_ID``; a value that the client sent never
-gets here (nginx/uwsgi.conf). This module only carries it to the log.
+gets here (nginx/uwsgi.conf). uwsgi/checked_wsgi.py takes it, before any middleware, which may log or fail; this
+module carries it to the log.
 """
 
 import logging
 from contextvars import ContextVar
-from typing import Any
 
-from django.core.signals import request_started
-
+# Never reset: Django logs a 404 after the last middleware is done. The next request sets it.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-
-
-def remember(environ: dict[str, Any], **_: Any) -> None:
-    """Remember the id of the request that begins."""
-    # Before any middleware, which may log or fail. Never reset: Django logs a 404 after the last of them is
-    # done. The next request sets it.
-    request_id.set(environ.get("HTTP_X_REQUEST_ID"))
-
-
-request_started.connect(remember)
 
 
 class RequestIDFilter(logging.Filter):

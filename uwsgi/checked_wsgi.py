@@ -23,6 +23,7 @@ from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http.multipartparser import MultiPartParserError
 
 import uwsgi  # made by uWSGI, when it runs us
+from stack.request_id import request_id
 
 # What Django raises when a request makes no sense. Its own page for that (400) fails for some of them: it
 # reads the form once more, to check its CSRF token.
@@ -74,9 +75,9 @@ def checked(site, seconds):
     """Return ``site`` as a WSGI application whose answers are checked, and take at most ``seconds``."""
 
     def application(environ, start_response):
-        environ.setdefault(
-            "SCRIPT_NAME", ""
-        )  # may be left out, but wsgiref.validate, for one, wants it
+        request_id.set(environ.get("HTTP_X_REQUEST_ID"))
+        # It may be left out; but wsgiref.validate, for one, takes it for granted.
+        environ.setdefault("SCRIPT_NAME", "")
         answer = Answer(environ, seconds)
         try:
             head = answer.begin(site)

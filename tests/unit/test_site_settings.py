@@ -206,9 +206,10 @@ def test_the_build_needs_no_variable_and_no_secret(
 
 
 def test_the_middleware_of_the_stack_comes_first(load: Load) -> None:
-    middleware = load().MIDDLEWARE
-    assert middleware[2:] == ["django.middleware.security.SecurityMiddleware"]
-    assert all(name.startswith("stack.") for name in middleware[:2])
+    assert load().MIDDLEWARE == [
+        "stack.health.HealthMiddleware",
+        "django.middleware.security.SecurityMiddleware",
+    ]
 
 
 def test_an_import_that_the_sites_settings_lack_is_their_error(load: Load) -> None:
