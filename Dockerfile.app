@@ -62,10 +62,11 @@ COPY mysite/ ./
 ARG SITE_SETTINGS
 ENV PYTHONPATH=/app:/opt
 RUN DJANGO_SETTINGS_MODULE=stack.build_settings /venv/bin/python3 -m django collectstatic --no-input --verbosity 0; \
-    /usr/bin/python3 /uwsgi/compress.py /collected; \
+    /usr/bin/python3 -m stack.compress /collected; \
     /venv/bin/python3 -m compileall -q --invalidation-mode=unchecked-hash /app /opt/stack; \
     # Readable by the site, writable by nobody else than root, whatever umask the clone was made with.
-    chmod --recursive u=rwX,go=rX /app /uwsgi /opt/stack /collected
+    chmod --recursive u=rwX,go=rX /app /uwsgi /opt/stack /collected; \
+    chmod 755 /opt/stack/__main__.py
 
 
 FROM base
@@ -87,6 +88,8 @@ COPY --from=site /uwsgi /uwsgi
 COPY --from=site /opt/stack /opt/stack
 COPY --from=site /collected /collected
 COPY --from=site /app /app
+RUN ln --symbolic /opt/stack/__main__.py /usr/local/bin/stack
+LABEL stack.command=stack
 # A missing shared library shows here, not at the first start.
 RUN uwsgi --version
 WORKDIR /app

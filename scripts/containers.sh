@@ -18,9 +18,8 @@ field() { docker inspect --format "{{$2}}" "$1"; }
 # once SERVICE COMMAND…: a container of the release that :latest is, for one command.
 once() { docker compose run --rm --no-deps --no-TTY "$@"; }
 
-# serves APP: the public name of the socket is this container's (uwsgi/publish.py).
-# shellcheck disable=SC2016 # the dollar is for the container's shell
-serves() { docker exec "$1" bash -c '[ /run/uwsgi/mysite.sock -ef "/run/uwsgi/$HOSTNAME.sock" ]' 2>/dev/null; }
+# serves APP: the public name of the socket is this container's (stack/handover/promote.py).
+serves() { ask "$1" serves 2>/dev/null; }
 
 # becomes_healthy CONTAINER SECONDS: waits for it; returns 1, with its last words, when it ends or is late.
 becomes_healthy() {
@@ -37,20 +36,8 @@ becomes_healthy() {
     done
 }
 
-# workers: the process ids of uWSGI's, one a line. Its master is a child of log-relay, or, in a container of an older
-# release, process 1 itself.
-# shellcheck disable=SC2016 # the dollars are for the container's shell
-workers() {
-    docker exec "$app" bash -c '
-        uwsgis_of() {
-            for id in $(<"/proc/$1/task/$1/children"); do
-                ! grep --quiet --null-data mysite.ini "/proc/$id/cmdline" || echo "$id"
-            done
-        }
-        master=1
-        ! grep --quiet --null-data log-relay /proc/1/cmdline || master=$(uwsgis_of 1)
-        uwsgis_of "$master"' 2>/dev/null
-}
+# workers: their process ids, one a line.
+workers() { ask "$app" workers 2>/dev/null; }
 
 # reloaded: lets $app load the site anew (SIGHUP), between two requests of each worker; waits until none of
 # those is left, and the site answers. Returns 1, with its last words, when that does not come about.
@@ -58,10 +45,10 @@ reloaded() {
     local before started now deadline=$((SECONDS + 120))
     before=$(workers)
     started=$(field "$app" .State.StartedAt)
-    docker exec "$app" python3 /uwsgi/pause.py || return 1
+    ask "$app" pause || return 1
     docker kill --signal HUP "$app"
     until now=$(workers) && [ "$now" ] && ! grep --quiet --line-regexp --fixed-strings "$before" <<<"$now" &&
-        docker exec "$app" python3 /uwsgi/healthcheck.py; do
+        ask "$app" healthcheck; do
         if [ "$(field "$app" .State.StartedAt)" != "$started" ] || ((SECONDS > deadline)); then
             docker logs --tail=15 "$app"
             return 1
@@ -84,7 +71,7 @@ takes_over() {
 retire() {
     docker update --restart=no "$1" # it must not come back and take the socket
     # Where that cannot be (uWSGI does not run, or is of an older release), the stop is as graceful as it can be.
-    docker exec "$1" bash -c 'python3 /uwsgi/drain.py && python3 /uwsgi/pause.py' || true
+    ask "$1" drain || true
     docker stop "$1"
     docker rm --force "$1"
 }

@@ -98,6 +98,7 @@ find_site() {
     need_engine
     docker image inspect "$project-app" >/dev/null 2>&1 ||
         fail "there is no image of this site here: run scripts/up first."
+    fit_compose
 }
 
 # volume NAME: the name that the engine has for a volume of compose.yaml.
@@ -106,9 +107,46 @@ volume() {
         part == "volumes:" && this == name && /^    name:/ { gsub(/"/, "", $2); print $2 }'
 }
 
-# job PROGRAM ARGUMENT…: runs a program of uwsgi/ in a container of its own, with the site's volumes and as
-# the site's user, whether the site runs or not. stdin and stdout are the program's.
-job() { docker compose run --rm --no-deps --no-TTY init python3 "/uwsgi/$1" "${@:2}"; }
+# fit_compose: lets Compose start the images of $project as they are: those of 20281f2 and before need
+# compose/older.yaml. To be called when the images have changed.
+fit_compose() {
+    : "${files:=${COMPOSE_FILE:-$(sed --quiet "s/^COMPOSE_FILE=//p" .env 2>/dev/null | tail --lines=1 | tr --delete "\"'")}}"
+    COMPOSE_FILE=${files:=compose.yaml}
+    [ "$(docker image inspect --format '{{index .Config.Labels "stack.command"}}' "$project-app" 2>/dev/null)" ] ||
+        COMPOSE_FILE+=:compose/older.yaml
+    export COMPOSE_FILE
+}
+
+# program OBJECT WORD: the command, in words for a shell, by which a container or an image of the site is asked
+# for something (stack/__main__.py). Images say so in a label; those of 20281f2 and before have none.
+program() {
+    local command
+    command=$(docker inspect --format '{{index .Config.Labels "stack.command"}}' "$1")
+    if [ "$command" ]; then
+        echo "$command $2"
+        return
+    fi
+    # shellcheck disable=SC2016 # the dollars are for the container's shell
+    case $2 in
+        init) echo "python3 /uwsgi/init.py" ;;
+        check) echo "python3 /uwsgi/init.py --check" ;;
+        check-uwsgi) echo "uwsgi --ini /uwsgi/mysite.ini --hook-asap exit:0" ;;
+        promote) echo "python3 /uwsgi/publish.py" ;;
+        drain) echo "python3 /uwsgi/drain.py && python3 /uwsgi/pause.py" ;;
+        rotate | forget) echo "python3 /uwsgi/secret_key.py $2" ;;
+        serves) echo '[ /run/uwsgi/mysite.sock -ef "/run/uwsgi/$HOSTNAME.sock" ]' ;;
+        workers) echo 'for id in $(</proc/1/task/1/children); do
+            ! grep --quiet --null-data mysite.ini "/proc/$id/cmdline" || echo "$id"
+        done' ;;
+        *) echo "python3 /uwsgi/$2.py" ;;
+    esac
+}
+# ask CONTAINER WORD: has a container of the site run that.
+ask() { docker exec "$1" bash -c "$(program "$1" "$2")"; }
+
+# job WORD ARGUMENT…: runs a program of the stack in a container of its own, with the site's volumes and as the
+# site's user, whether the site runs or not. stdin and stdout are the program's.
+job() { docker compose run --rm --no-deps --no-TTY init bash -c "$(program "$project-app" "$1")"' "$@"' job "${@:2}"; }
 
 # only_one: ends the script while another one that changes the stack is at work. The lock is on the
 # project's folder; the kernel takes it back, also from a script that was killed.

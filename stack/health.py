@@ -3,7 +3,7 @@ Is the site alive, is it ready: two addresses for machines.
 
 ``/livez`` costs nothing and anyone may ask. ``/readyz`` works through every part that a page needs;
 nginx does not pass it on (nginx/site.conf), so only the health check inside the container
-(uwsgi/healthcheck.py) and the harness can ask.
+(stack/healthcheck.py) and the harness can ask.
 
 A middleware answers them, the first of all, so that no URL and no middleware of the site is in the way.
 """

@@ -25,7 +25,7 @@ def ask(path: str, at: str = SOCKET, seconds: float = TIMEOUT) -> tuple[int, str
         "REQUEST_URI": path,
         "QUERY_STRING": "",
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_NAME": public_url.hostname,
+        "SERVER_NAME": public_url.hostname or "",
         "SERVER_PORT": "80",
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": public_url.netloc,
@@ -34,7 +34,7 @@ def ask(path: str, at: str = SOCKET, seconds: float = TIMEOUT) -> tuple[int, str
     block = b"".join(
         struct.pack("<H", len(text)) + text
         for pair in variables.items()
-        for text in map(str.encode, pair)
+        for text in (each.encode() for each in pair)
     )
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(seconds)

@@ -4,7 +4,7 @@ The one-shot job before every start: secret key, directories, database, static f
 Each step may be repeated at any time. When one fails, this says so in one sentence, exits 1, and
 neither the site nor nginx is started (compose.yaml).
 
-``init.py --check`` only judges: settings, checks, and whether the site can be imported. scripts/deploy
+``stack check`` only judges: settings, checks, and whether the site can be imported. scripts/deploy
 asks so before anything changes, scripts/reload before the workers change.
 """
 
@@ -15,24 +15,22 @@ import sys
 import time
 from pathlib import Path
 
-import kept
-import restore
-import secret_key
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError
 from django.db import DatabaseError
-from durable import sync
 
-from stack import env, paths
+from . import env, paths, secret_key, timeouts
+from .backup import kept, restore
+from .fsync import sync
 
 
-def make_media_directories(request_timeout: int) -> None:
+def make_media_directories() -> None:
     """Create the directories of the uploads; remove what interrupted uploads left behind."""
     for directory in (paths.PUBLIC, paths.PRIVATE, paths.UNFINISHED):
         directory.mkdir(mode=0o750, exist_ok=True)
     for file in paths.UNFINISHED.iterdir():
         # No request lives much longer than the timeout, so nobody is still writing an older file.
-        if file.stat().st_mtime < time.time() - request_timeout - 60:
+        if file.stat().st_mtime < time.time() - timeouts.UNFINISHED:
             file.unlink()
 
 
@@ -104,7 +102,7 @@ def main() -> None:
     import django
     from django.core.management import call_command
 
-    make_media_directories(int(os.environ["SITE_REQUEST_TIMEOUT"]))
+    make_media_directories()
     django.setup()
     call_command("migrate", interactive=False)
     refresh_static(paths.COLLECTED)

@@ -4,7 +4,7 @@ volume, readable by its owner only. Its first line is the key in use; the others
 still count (``SECRET_KEY_FALLBACKS``), so that a new key logs nobody out.
 https://docs.djangoproject.com/en/6.1/ref/settings/#secret-key-fallbacks
 
-``secret_key.py rotate`` puts a new key in use and keeps the older ones; ``secret_key.py forget`` drops
+``stack rotate`` puts a new key in use and keeps the older ones; ``stack forget`` drops
 those. The site takes either up when it is loaded again: scripts/rotate-secret-key does both.
 """
 
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from durable import publish
+from .fsync import publish
 
 FILE = Path("/srv/data/secret_key")
 
@@ -53,7 +53,7 @@ def main(command: str) -> None:
         change(FILE, lambda keys: keys[:1])
         print("no older secret key counts any more")
     else:
-        sys.exit("usage: secret_key.py rotate|forget")
+        sys.exit("usage: stack rotate | stack forget")
 
 
 if __name__ == "__main__":

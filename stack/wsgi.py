@@ -16,17 +16,17 @@ nginx has no Age header, and would otherwise write the time at which it sends th
 """
 
 import mmap
-import os
 import time
 from email.utils import formatdate
 
-import forks  # noqa: F401 (it only has to be loaded)
-from checked_wsgi import checked, client_has_left, log
 from django.conf import settings
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
 import uwsgi  # made by uWSGI, when it runs us
+
+from . import forks, timeouts  # noqa: F401 (forks only has to be loaded)
+from .answers import checked, client_has_left, log
 
 site = import_string(settings.WSGI_APPLICATION)
 
@@ -35,14 +35,13 @@ site = import_string(settings.WSGI_APPLICATION)
 URLS = get_resolver().url_patterns
 
 # nginx answers the client with 504 at the limit (nginx/entrypoint.sh); the worker ends after that.
-TIMEOUT = int(os.environ["SITE_REQUEST_TIMEOUT"])
-SECONDS = TIMEOUT + 2
+SECONDS = timeouts.WORKER
 
 SHORT, LONG = 0.1, 2  # seconds in the queue
 # Seconds for which the queue may be long: a slow page in each worker is no rush.
 PATIENCE = SECONDS / 3
 
-checked_site = checked(site, TIMEOUT)
+checked_site = checked(site, timeouts.REQUEST)
 
 # When the queue was short last; in memory that all workers share, since this runs before the fork.
 last_short = memoryview(mmap.mmap(-1, 8)).cast("d")
@@ -71,12 +70,12 @@ def application(environ, start_response):
 
 
 def pause(_signal):
-    """Take no request, between two of them, until a reload or a stop ends this worker (uwsgi/pause.py)."""
-    time.sleep(SECONDS + 10)
+    """Take no request, between two of them, until a reload or a stop ends this worker (stack/handover/pause.py)."""
+    time.sleep(timeouts.PAUSE)
     last_short[0] = time.time()  # neither came; who waited meanwhile did so for no rush
 
 
-uwsgi.register_signal(17, "workers", pause)
+uwsgi.register_signal(int(uwsgi.opt["pause-signal"]), "workers", pause)
 
 
 def refuse(environ, start_response, waited):

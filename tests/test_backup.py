@@ -265,7 +265,7 @@ def test_an_archive_that_is_not_a_whole_backup_changes_nothing(site: Stack, tmp_
     cases = list(spoilt(good))
     assert len(cases) == 23
     stage = ["docker", "exec", "--interactive", str(site.container("app").id)]
-    stage += ["python3", "/uwsgi/restore.py", "stage", "token", "--force"]
+    stage += ["stack", "restore", "stage", "token", "--force"]
     for expected, archive in cases:
         process = subprocess.run(stage, input=archive, capture_output=True)
         assert (process.returncode, process.stdout) == (1, b""), expected

@@ -63,11 +63,11 @@ FAULTS = {
     "nginx-temp-unwritable": Fault(
         "nginx", "chmod 500 /var/cache/nginx/client", "chmod 700 /var/cache/nginx/client"
     ),
-    "static-missing": Fault("init", f"rm {CSS}", "python3 /uwsgi/init.py"),
+    "static-missing": Fault("init", f"rm {CSS}", "stack init"),
     "static-permission-denied": Fault(
         "init", "chmod 700 /srv/static/admin", "chmod 2750 /srv/static/admin"
     ),
-    "static-stale": Fault("init", f"echo '/* older */' | gzip >{CSS}.gz", "python3 /uwsgi/init.py"),
+    "static-stale": Fault("init", f"echo '/* older */' | gzip >{CSS}.gz", "stack init"),
     "static-wrong-type": Fault(
         "nginx-config", CONFIGURE.format("types { text/plain css; }"), CONFIGURE_BACK
     ),
@@ -186,7 +186,7 @@ def test_a_fault_is_named_and_gone_when_mended(
             "static-stale",
             "init",
             f"cp /srv/static/admin/css/forms.*.css.br $(echo {CSS}).br",
-            "python3 /uwsgi/init.py",
+            "stack init",
         ),
         ("media-not-writable", "app", "chmod 500 /srv/media/tmp", "chmod 2750 /srv/media/tmp"),
         (

@@ -318,7 +318,7 @@ def test_a_second_file_in_the_same_second_is_noticed(empire: Empire) -> None:
     """The Emperor compares whole seconds."""
     empire.is_changed = True
     file = "/run/vassals/hello.ini"
-    command = f"chown 0:0 {file}; touch {file}; stat -c %Y {file}; python3 /uwsgi/publish_vassals.py >&2; stat -c %Y {file}"
+    command = f"chown 0:0 {file}; touch {file}; stat -c %Y {file}; stack publish-vassals >&2; stat -c %Y {file}"
     said = empire.stack.compose("run", "--rm", "vassals", "bash", "-c", command).stdout
     before, after = map(int, said.split())
     assert after > before

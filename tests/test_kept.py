@@ -31,16 +31,16 @@ def site(**databases):
     pathlib.Path("/tmp/other.py").write_text(SETTINGS + repr(databases))
 
 def run(*command, archive=b""):
-    process = subprocess.run(["python3", *command], input=archive, capture_output=True)
+    process = subprocess.run(command, input=archive, capture_output=True)
     return process.returncode, process.stdout, process.stderr.decode().strip()
 
 def write():
-    return run("/uwsgi/backup.py", "write", str(10**9))
+    return run("stack", "backup", "write", str(10**9))
 
 def restore(archive, *force):
-    result = run("/uwsgi/restore.py", "stage", "token", *force, archive=archive)
+    result = run("stack", "restore", "stage", "token", *force, archive=archive)
     if result[0] == 0:
-        swapped = run("/uwsgi/restore.py", "swap", "token", *force)
+        swapped = run("stack", "restore", "swap", "token", *force)
         assert swapped[0] == 0, swapped
     return result[0], result[1].decode().strip() or result[2]
 
@@ -139,7 +139,7 @@ open(latin, "w").close()
 
 status, archive, error = write()
 assert status == 0, error
-checked = run("/uwsgi/backup.py", "check", archive=archive)
+checked = run("stack", "backup", "check", archive=archive)
 with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
     about = json.load(tar.extractfile("backup.json"))
     names = sorted(name for name in tar.getnames() if name.isascii())
@@ -210,7 +210,7 @@ print(json.dumps([*said, there, rows(DATA / "one")]))
 def test_whatever_a_site_holds_is_not_replaced_unasked(program: Callable[[str], Any]) -> None:
     said = program("""
 def start():
-    status, _, error = run("/uwsgi/init.py")
+    status, _, error = run("stack", "init")
     assert status == 0, error
 
 site(default=SQLITE | {"NAME": "/srv/data/db.sqlite3"})
@@ -229,7 +229,7 @@ def onto(what, make, database="site.sqlite3"):
     return DATA / database
 
 def user():
-    assert run("/app/manage.py", "shell", "-c", "from django.contrib.auth.models import User; User.objects.create_user('a')")[0] == 0
+    assert run("python3", "/app/manage.py", "shell", "-c", "from django.contrib.auth.models import User; User.objects.create_user('a')")[0] == 0
 
 onto("a user", user)
 onto("a table of its own", lambda: table(DATA / "site.sqlite3", "mine"))
@@ -273,9 +273,9 @@ site(default=SQLITE | {"NAME": "/srv/data/db.sqlite3"})
 table(DATA / "db.sqlite3", "old")
 archive = write()[1]
 empty()
-staged = run("/uwsgi/restore.py", "stage", "token", archive=archive)
+staged = run("stack", "restore", "stage", "token", archive=archive)
 table(DATA / "db.sqlite3", "new")
-print(json.dumps([staged[0], *run("/uwsgi/restore.py", "swap", "token")[::2], rows(DATA / "db.sqlite3")]))
+print(json.dumps([staged[0], *run("stack", "restore", "swap", "token")[::2], rows(DATA / "db.sqlite3")]))
 """)
     sentence = "something was saved meanwhile (data/db.sqlite3); --force replaces it."
     assert said == [0, 1, sentence, ["new"]]

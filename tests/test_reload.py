@@ -121,7 +121,7 @@ def test_no_worker_is_ended_while_it_may_have_a_request(site: Terminal) -> None:
     with ThreadPoolExecutor() as visitors:
         slow = visitors.submit(requests.get, f"{page}?seconds=3", timeout=30)
         site.stack.wait("a worker is busy", lambda: ": busy" in stats(site), 10, "app")
-        site.stack.run("app", "python3", "/uwsgi/pause.py")
+        site.stack.run("app", "stack", "pause")
         assert slow.result(timeout=1).status_code == 200
         waiting = visitors.submit(requests.get, page, timeout=30)
         with pytest.raises(TimeoutError):
@@ -134,7 +134,7 @@ def test_no_worker_is_ended_while_it_may_have_a_request(site: Terminal) -> None:
         busy = site.stack.wait(
             "a worker is busy", lambda: re.search(r"pid (\d+)\): busy", stats(site)), 10, "app"
         )
-        pause = visitors.submit(site.stack.run, "app", "python3", "/uwsgi/pause.py")
+        pause = visitors.submit(site.stack.run, "app", "stack", "pause")
         site.stack.wait("the others pause", lambda: stats(site).count(": sig17") == 3, 10, "app")
         site.stack.run("app", "bash", "-c", f"kill -KILL {busy[1]}")
         pause.result(timeout=10)

@@ -20,7 +20,7 @@ from tests.support.workers import workers
 
 def init(images: str, variables: dict[str, str]) -> Output:
     """Run the init job of the run's image alone, with these variables and no others."""
-    return run_once(f"{images}-app", ["python3", "/uwsgi/init.py"], variables)
+    return run_once(f"{images}-app", ["stack", "init"], variables)
 
 
 @pytest.fixture

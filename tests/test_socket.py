@@ -21,7 +21,7 @@ def test_the_socket_and_its_directory_have_exact_modes_and_owners(stack: Stack) 
 
 
 def test_nothing_lives_beside_it_but_its_own_name(stack: Stack) -> None:
-    """Two names of one socket: the public one may be another server's one day (uwsgi/publish.py)."""
+    """Two names of one socket: the public one may be another server's one day (stack/handover/promote.py)."""
     own = f"{str(stack.container('app').id)[:12]}.sock"
     names = stack.run("app", "ls", "--almost-all", "/run/uwsgi").split()
     assert names == [own, "mysite.sock"]

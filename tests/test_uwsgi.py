@@ -125,6 +125,6 @@ def test_workers_that_paused_for_a_reload_go_on_without_one(
     def status() -> int:
         return requests.get(stack.url, timeout=5).status_code
 
-    stack.run("app", "python3", "/uwsgi/pause.py")
+    stack.run("app", "stack", "pause")
     assert status() == 504
     stack.wait("the workers go on", lambda: status() == 200, 30, "app")

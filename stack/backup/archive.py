@@ -1,5 +1,5 @@
 """
-The file in which ``backup.py`` keeps a site and from which ``restore.py`` takes it.
+The file in which ``write.py`` keeps a site and from which ``restore.py`` takes it.
 
 A compressed tar file. First ``backup.json``: what made it, of which site it is, and what it holds. Then
 ``data/…`` and ``media/…`` as on the volumes. Last ``SHA256SUMS``, for ``sha256sum --check``, and for us:
@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-import kept
-from kept import DATA, MEDIA
+from ..paths import DATA, MEDIA
+from . import kept
 
 FORMAT = 2
 ABOUT = "backup.json"

@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from durable import publish
+from ..fsync import publish
+from ..paths import DATA, MEDIA, SECRET_KEY
 
-DATA = Path("/srv/data")
-MEDIA = Path("/srv/media")
-SECRET_KEY = DATA / "secret_key"
 ID_FILE = DATA / "site_id"
 
 # What Django's migrate writes into a new database by itself.

@@ -1,8 +1,8 @@
 """
 Puts a backup in the place of what a site keeps: all of it, or nothing. ``scripts/restore`` calls this.
 
-``restore.py stage TOKEN [--force]`` reads an archive from stdin and unpacks it beside the data, which stay
-as they are; ``restore.py swap TOKEN [--force]``, with the site stopped, then exchanges the two. TOKEN says whose
+``stack restore stage TOKEN [--force]`` reads an archive from stdin and unpacks it beside the data, which stay
+as they are; ``stack restore swap TOKEN [--force]``, with the site stopped, then exchanges the two. TOKEN says whose
 restore it is.
 
 A swap is many renames. What makes it one step is a mark: without it the old data count, and nothing of
@@ -16,10 +16,9 @@ import sqlite3
 import sys
 from pathlib import Path
 
-import archive
-import kept
-from durable import sync
-from kept import DATA, MEDIA
+from ..fsync import sync
+from ..paths import DATA, MEDIA
+from . import archive, kept
 
 VOLUMES = {"data": DATA, "media": MEDIA}
 READY = DATA / ".restore-ready"  # staged, with the token
@@ -180,7 +179,7 @@ if __name__ == "__main__":
                 swap(token, rest == ["--force"])
             case _:
                 sys.exit(
-                    "usage: restore.py stage TOKEN [--force] | restore.py swap TOKEN [--force]"
+                    "usage: stack restore stage TOKEN [--force] | stack restore swap TOKEN [--force]"
                 )
     except (OSError, ValueError, KeyError, sqlite3.Error) as error:
         sys.exit(str(error))

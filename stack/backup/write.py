@@ -21,10 +21,10 @@ import tarfile
 import time
 from pathlib import Path
 
-import archive
-import kept
-from archive import SUMS
-from kept import DATA, MEDIA, files
+from ..paths import DATA, MEDIA
+from . import archive, kept
+from .archive import SUMS
+from .kept import files
 
 # What a run makes on the volumes; a run that was killed leaves it to the next one to remove.
 SNAPSHOT = ".backup"
@@ -186,6 +186,6 @@ if __name__ == "__main__":
             case ["check"]:
                 print(archive.check(sys.stdin.buffer))
             case _:
-                sys.exit("usage: backup.py write ROOM | backup.py check")
+                sys.exit("usage: stack backup write ROOM | stack backup check")
     except (OSError, ValueError, sqlite3.Error) as error:
         sys.exit(str(error))

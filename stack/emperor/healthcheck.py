@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-import healthcheck
+from .. import healthcheck
 
 STATS = "/run/emperor/stats.sock"
 VASSALS = Path("/run/vassals")

@@ -1,14 +1,16 @@
 """
-Wait until this uWSGI has taken up all that waited for it at the public name of the socket.
+Wait until this uWSGI has taken up all that waited for it at the public name of the socket, and then let its
+workers pause, for the stop that must follow.
 
 For scripts/deploy, when that name is already another server's: who asks at the name that stays this
-server's own (uwsgi/publish.py) is the last in the same queue, and answered after all the others.
+server's own (promote.py) is the last in the same queue, and answered after all the others.
 """
 
-import os
-
-from healthcheck import ask
-from publish import OWN
+from .. import timeouts
+from ..healthcheck import ask
+from . import pause
+from .promote import OWN
 
 if __name__ == "__main__":
-    ask("/livez", str(OWN), float(os.environ["SITE_REQUEST_TIMEOUT"]))
+    ask("/livez", str(OWN), timeouts.REQUEST)
+    pause.main()

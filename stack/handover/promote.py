@@ -8,10 +8,11 @@ answer never gets a visitor.
 
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 
-from healthcheck import ask
+from ..healthcheck import ask
 
 PUBLIC = Path("/run/uwsgi/mysite.sock")
 OWN = PUBLIC.with_name(f"{socket.gethostname()}.sock")
@@ -46,9 +47,14 @@ def publish() -> None:
     link.replace(PUBLIC)
 
 
+def serves() -> bool:
+    """Return whether the public name is this server's."""
+    return PUBLIC.exists() and OWN.exists() and PUBLIC.samefile(OWN)
+
+
 def main() -> None:
     """Wait for the right moment, for ever if need be."""
-    while not (PUBLIC.exists() and PUBLIC.samefile(OWN)):  # after a reload it is
+    while not serves():  # after a reload it does
         if not somebody_serves() or ready():
             publish()
         else:
@@ -56,4 +62,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--serves"]:
+        sys.exit(not serves())
     main()

@@ -16,17 +16,15 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, "/uwsgi")
-import archive  # type: ignore[import-not-found]
-import backup  # type: ignore[import-not-found]
-import kept  # type: ignore[import-not-found]
-import restore  # type: ignore[import-not-found]
+from stack.backup import archive, kept, restore
+from stack.backup import write as backup
+from stack.paths import DATA, MEDIA
 
 TOUCHING = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree"}
 NEVER = 10**9
 ID = b"0123456789abcdef"
 ARCHIVE = Path("/tmp/archive")
-ROOTS = (kept.DATA, kept.MEDIA)
+ROOTS = (DATA, MEDIA)
 
 deadly = None  # at which step this process ends
 
@@ -49,17 +47,17 @@ def make(content: str) -> None:
             if entry.name.startswith(".restore"):
                 continue  # what an earlier one has left must do no harm
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    (kept.DATA / "secret_key").write_text(f"the {content} key")
+    (DATA / "secret_key").write_text(f"the {content} key")
     kept.ID_FILE.write_bytes(ID)
-    database = sqlite3.connect(kept.DATA / "db.sqlite3")
+    database = sqlite3.connect(DATA / "db.sqlite3")
     database.execute("CREATE TABLE content (what)")
     database.execute("INSERT INTO content VALUES (?)", [content])
     database.commit()
     database.close()
     for place in ("public/images", "private", "tmp"):
-        (kept.MEDIA / place).mkdir(parents=True)
-    (kept.MEDIA / "public/images/same.png").write_text(content)
-    (kept.MEDIA / f"private/{content}.txt").write_text(content)
+        (MEDIA / place).mkdir(parents=True)
+    (MEDIA / "public/images/same.png").write_text(content)
+    (MEDIA / f"private/{content}.txt").write_text(content)
 
 
 def state() -> dict[str, bytes]:

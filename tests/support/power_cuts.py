@@ -123,7 +123,7 @@ def come_back(stack: Stack, outcome: Outcome) -> None:
 
     def ready() -> bool:
         page = requests.get(stack.url, timeout=5)
-        return page.ok and stack.exec("app", "python3", "/uwsgi/healthcheck.py").code == 0
+        return page.ok and stack.exec("app", "stack", "healthcheck").code == 0
 
     try:
         stack.wait("the site is back", ready, 60)

@@ -14,7 +14,7 @@ def add_app(directory: Path) -> None:
         settings.read_text().replace("INSTALLED_APPS = [", 'INSTALLED_APPS = [\n    "release",', 1)
     )
     # Most of a build's time is for that, and here nobody looks at it.
-    (directory / "uwsgi" / "compress.py").write_text("")
+    (directory / "stack" / "compress.py").write_text("")
     with (directory / "mysite" / "mysite" / "urls.py").open("a") as file:
         file.write('\nurlpatterns.insert(0, path("release/", include("release.urls")))\n')
 

@@ -1,0 +1,1 @@
+"""All that a site keeps, into one file and back."""

@@ -1,0 +1,1 @@
+"""Several sites in one container: compose/emperor.yaml."""
