@@ -104,7 +104,7 @@ def ids(site: Site) -> dict[str, str]:
     return {name: id for name, id in site.containers().items() if name != "init"}
 
 
-def test_there_and_back(site: Site) -> None:
+def test_a_deploy_and_its_rollback_serve_the_right_release_and_alarm_no_doctor(site: Site) -> None:
     """One way through all of it, with a doctor who looks all the while."""
     (site.directory / ".venv").unlink(missing_ok=True)
     (site.directory / ".venv").symlink_to(ROOT / ".venv")
@@ -217,7 +217,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_release_that_is_no_good(site: Site, code: Path, case: str) -> None:
+def test_a_release_that_is_no_good_changes_nothing(site: Site, code: Path, case: str) -> None:
     change, sentence, shown = BAD[case]
     release = site.release()
     before = site.all()
@@ -284,7 +284,7 @@ def interrupted(
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_killed(site: Site, moment: str) -> None:
+def test_a_deploy_that_was_killed_is_finished_by_the_next(site: Site, moment: str) -> None:
     """As when the power goes, for all that the script can notice."""
     release = f"killed {moment}"
     before = site.release()
@@ -302,7 +302,7 @@ def test_killed(site: Site, moment: str) -> None:
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_ctrl_c(site: Site, reads: bool) -> None:
+def test_a_deploy_that_is_interrupted_leaves_the_old_release(site: Site, reads: bool) -> None:
     """Also when nobody is there any more to read what it says: the terminal was closed."""
     before, all_before = site.release(), site.all()
     name_release(site.directory, "interrupted")
@@ -314,7 +314,7 @@ def test_ctrl_c(site: Site, reads: bool) -> None:
     assert site.all() == all_before
 
 
-def test_two_at_once(site: Site) -> None:
+def test_no_two_scripts_change_the_stack_at_once(site: Site) -> None:
     before = site.all()
     with subprocess.Popen(
         ["flock", ".", "sh", "-c", "echo; read x"],
@@ -333,7 +333,7 @@ def test_two_at_once(site: Site) -> None:
     assert site.all() == before
 
 
-def test_settings_and_nginx(site: Site) -> None:
+def test_a_changed_setting_reaches_nginx_by_a_reload_where_that_is_enough(site: Site) -> None:
     """What nginx is told has changed: it reloads. How it is started has: it is replaced."""
 
     def takes(megabytes: int) -> bool:
@@ -371,7 +371,7 @@ def test_settings_and_nginx(site: Site) -> None:
     site.deploys()
 
 
-def test_stop(site: Site) -> None:
+def test_a_stop_finishes_what_is_being_answered(site: Site) -> None:
     """What is being answered is finished first, and nothing is left behind."""
     for services in (["app"], []):
         with ThreadPoolExecutor() as visitor:
@@ -395,7 +395,7 @@ def test_stop(site: Site) -> None:
     assert site.stack.run("nginx", "find", "/var/cache/nginx", "-type", "f") == ""
 
 
-def test_nothing_to_replace(site: Site) -> None:
+def test_a_deploy_is_refused_where_no_site_runs(site: Site) -> None:
     site.run("docker", "compose", "stop", "app")
     try:
         assert refusal(site.deploy()) == (
@@ -405,7 +405,7 @@ def test_nothing_to_replace(site: Site) -> None:
         site.run("docker", "compose", "up", "--wait")
 
 
-def test_no_release_before(site: Site) -> None:
+def test_a_rollback_is_refused_where_there_was_no_release_before(site: Site) -> None:
     for name in ("app", "nginx"):
         site.run("docker", "image", "rm", f"{site.stack.project}-{name}:previous")
     assert refusal(site.deploy("--rollback")) == (
@@ -431,7 +431,7 @@ def gap(site: Site, change: Callable[[], object]) -> tuple[int, float]:
     return failed, max(later - sooner for sooner, later in itertools.pairwise(answered))
 
 
-def test_under_load(
+def test_no_visitor_notices_deploys_reloads_and_rollbacks(
     site: Site, code: Path, whole: Whole, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Twenty-two visitors, through everything that may happen to a site; none of them notices."""

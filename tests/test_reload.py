@@ -64,7 +64,7 @@ def have_app(site: Terminal) -> None:
         add_app(site.directory)
 
 
-def test_code_that_changes(site: Terminal) -> None:
+def test_changed_code_is_served_after_a_reload_and_not_before(site: Terminal) -> None:
     container = site.stack.container("app").attrs["State"]["StartedAt"]
     # With a migration, too.
     add_app(site.directory)
@@ -94,7 +94,9 @@ def test_code_that_changes(site: Terminal) -> None:
         ("mysite/settings.py", "ROOT_URLCONF = 'gone'", "No module named 'gone'"),
     ],
 )
-def test_code_that_does_not_work(site: Terminal, file: str, text: str, reason: str) -> None:
+def test_code_that_does_not_work_leaves_the_old_one_serving(
+    site: Terminal, file: str, text: str, reason: str
+) -> None:
     path = site.directory / "mysite" / file
     before = path.read_text()
     before_it = workers(site)
@@ -144,7 +146,7 @@ def test_no_worker_is_ended_while_it_may_have_a_request(site: Terminal) -> None:
         assert requests.get(page, timeout=10).status_code == 200
 
 
-def test_watching(site: Terminal) -> None:
+def test_watching_reloads_what_works_and_tells_what_does_not(site: Terminal) -> None:
     have_app(site)
     script = pexpect.spawn(
         "scripts/reload",
@@ -169,6 +171,6 @@ def test_watching(site: Terminal) -> None:
         script.expect(pexpect.EOF)
 
 
-def test_watching_what_is_in_the_image(site: Terminal) -> None:
+def test_watching_is_refused_where_the_code_is_in_the_image(site: Terminal) -> None:
     process = site.run("scripts/reload", "--watch", COMPOSE_FILE="compose.yaml")
     assert refusal(process).startswith("the code is in the image here: add compose/dev.yaml")

@@ -74,7 +74,7 @@ def stopped_engine(tmp_path: Path) -> dict[str, Path]:
 # -- up and down
 
 
-def test_up_and_down(terminal: Terminal) -> None:
+def test_up_starts_the_site_and_down_deletes_nothing_unasked(terminal: Terminal) -> None:
     """One stack through all of it, since starting one takes longer than each part."""
     port = terminal.stack.variables["SITE_PORT"]
 
@@ -144,7 +144,7 @@ def test_up_and_down(terminal: Terminal) -> None:
 # -- up, when it cannot
 
 
-def test_a_taken_port(terminal: Terminal) -> None:
+def test_up_names_a_port_that_is_taken(terminal: Terminal) -> None:
     port = terminal.stack.variables["SITE_PORT"]
     with socket.create_server(("127.0.0.1", int(port))):
         sentence = refusal(terminal.run("scripts/up"))
@@ -163,7 +163,7 @@ def test_a_taken_port(terminal: Terminal) -> None:
         ("SITE WORKERS=4", "key cannot contain a space"),
     ],
 )
-def test_settings_that_compose_refuses(terminal: Terminal, line: str, reason: str) -> None:
+def test_up_says_which_setting_compose_refuses(terminal: Terminal, line: str, reason: str) -> None:
     if line.startswith("SITE_PORT"):
         del terminal.environment["SITE_PORT"]
     terminal.edit(".env", line)
@@ -172,7 +172,7 @@ def test_settings_that_compose_refuses(terminal: Terminal, line: str, reason: st
     assert reason in sentence
 
 
-def test_a_typo_in_the_environment(terminal: Terminal) -> None:
+def test_up_refuses_a_misspelt_setting_in_the_environment(terminal: Terminal) -> None:
     sentence = refusal(terminal.run("scripts/up", SITE_WORKER="3"))
     assert sentence == (
         "the environment has SITE_WORKER, which is not a setting; .env.example lists them all."
@@ -189,7 +189,7 @@ def test_a_typo_in_the_environment(terminal: Terminal) -> None:
         ("SITE_DEBUG=maybe", "SITE_DEBUG is wrong: Not a valid boolean."),
     ],
 )
-def test_settings_that_init_refuses(terminal: Terminal, line: str, reason: str) -> None:
+def test_up_says_which_setting_init_refuses(terminal: Terminal, line: str, reason: str) -> None:
     terminal.edit(".env", line)
     process = terminal.run("scripts/up")
     assert refusal(process) == (
@@ -198,14 +198,14 @@ def test_settings_that_init_refuses(terminal: Terminal, line: str, reason: str) 
     assert f"\n    | init: {reason}\n" in process.stderr
 
 
-def test_a_dockerfile_with_an_error(terminal: Terminal) -> None:
+def test_up_shows_the_error_in_a_dockerfile(terminal: Terminal) -> None:
     terminal.edit("Dockerfile.app", "RUNN true")
     process = terminal.run("scripts/up")
     assert refusal(process) == "the images could not be built: the lines above say why."
     assert "unknown instruction: RUNN" in process.stderr
 
 
-def test_a_package_that_is_not_what_was_locked(terminal: Terminal) -> None:
+def test_up_refuses_a_package_that_is_not_the_locked_one(terminal: Terminal) -> None:
     requirements = terminal.directory / "mysite" / "requirements.txt"
     requirements.write_text(re.sub(r"sha256:.{8}", "sha256:00000000", requirements.read_text()))
     process = terminal.run("scripts/up")
@@ -213,7 +213,7 @@ def test_a_package_that_is_not_what_was_locked(terminal: Terminal) -> None:
     assert "Hash mismatch" in process.stderr
 
 
-def test_a_site_that_does_not_compile(terminal: Terminal) -> None:
+def test_up_shows_where_a_site_does_not_compile(terminal: Terminal) -> None:
     terminal.edit("mysite/mysite/urls.py", "def (")
     process = terminal.run("scripts/up")
     assert refusal(process) == "the images could not be built: the lines above say why."
@@ -221,7 +221,7 @@ def test_a_site_that_does_not_compile(terminal: Terminal) -> None:
     assert "SyntaxError" in process.stderr
 
 
-def test_a_site_that_fails_its_checks(terminal: Terminal) -> None:
+def test_up_shows_where_a_site_fails_its_checks(terminal: Terminal) -> None:
     terminal.edit("mysite/mysite/urls.py", "import not_installed")
     process = terminal.run("scripts/up")
     assert refusal(process) == (
@@ -231,7 +231,7 @@ def test_a_site_that_fails_its_checks(terminal: Terminal) -> None:
     assert '    |   File "/app/mysite/urls.py"' in process.stderr
 
 
-def test_a_site_that_does_not_start(terminal: Terminal) -> None:
+def test_up_shows_why_a_site_does_not_start(terminal: Terminal) -> None:
     """init has nothing against it; uWSGI cannot load it, again and again."""
     terminal.edit("mysite/mysite/wsgi.py", "raise RuntimeError('broken on purpose')")
     process = terminal.run("scripts/up")
@@ -243,7 +243,7 @@ def test_a_site_that_does_not_start(terminal: Terminal) -> None:
     assert "    | RuntimeError: broken on purpose\n" in process.stderr
 
 
-def test_a_page_that_fails(terminal: Terminal) -> None:
+def test_up_notices_a_page_that_fails_where_all_parts_are_healthy(terminal: Terminal) -> None:
     """All parts are healthy; only a visitor notices."""
     broken = "def landing(request): raise RuntimeError('broken on purpose')"
     terminal.edit("mysite/welcome/views.py", broken)
@@ -256,13 +256,13 @@ def test_a_page_that_fails(terminal: Terminal) -> None:
     assert '"status":500' in process.stderr
 
 
-def test_no_space_left(terminal: Terminal) -> None:
+def test_up_refuses_a_disk_that_is_too_full_to_build(terminal: Terminal) -> None:
     terminal.fake("df", "echo Avail; echo 1500M")
     sentence = refusal(terminal.run("scripts/up"))
     assert sentence.startswith("only 1500 MB are free where Docker keeps its images")
 
 
-def test_space_that_cannot_be_measured(terminal: Terminal) -> None:
+def test_up_goes_on_where_the_space_cannot_be_measured(terminal: Terminal) -> None:
     """The engine's folder is on another machine (DOCKER_HOST) or in a virtual one: go on."""
     terminal.fake("df", "echo 'df: /var/lib/docker: No such file or directory' >&2; exit 1")
     terminal.edit("Dockerfile.app", "RUNN true")
@@ -278,7 +278,7 @@ NO_REGISTRY = """
 """
 
 
-def test_no_registry_and_no_mmdebstrap(terminal: Terminal) -> None:
+def test_up_says_what_to_do_without_a_registry_and_mmdebstrap(terminal: Terminal) -> None:
     terminal.fake_docker(NO_REGISTRY)
     terminal.uninstall("mmdebstrap")
     process = terminal.run("scripts/up", "--no-install")
@@ -290,7 +290,7 @@ def test_no_registry_and_no_mmdebstrap(terminal: Terminal) -> None:
     )
 
 
-def test_no_registry_and_no_archive(terminal: Terminal) -> None:
+def test_up_says_so_without_a_registry_and_a_debian_archive(terminal: Terminal) -> None:
     terminal.fake_docker(NO_REGISTRY)
     terminal.fake("mmdebstrap", "echo 'E: Could not resolve host' >&2; exit 25")
     process = terminal.run("scripts/up")
@@ -301,7 +301,9 @@ def test_no_registry_and_no_archive(terminal: Terminal) -> None:
 
 
 @other_machine
-def test_no_registry_and_no_package_lists(terminal: Terminal, tmp_path: Path) -> None:
+def test_up_says_so_without_a_registry_and_package_lists(
+    terminal: Terminal, tmp_path: Path
+) -> None:
     (tmp_path / "os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
     view = other_view({"/etc/os-release": tmp_path / "os-release"})
     terminal.fake_docker(NO_REGISTRY)
@@ -317,13 +319,13 @@ def test_no_registry_and_no_package_lists(terminal: Terminal, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("script", ["up", "test"])
-def test_no_engine_at_docker_host(terminal: Terminal, script: str) -> None:
+def test_a_docker_host_that_does_not_answer_is_named(terminal: Terminal, script: str) -> None:
     assert refusal(terminal.run(f"scripts/{script}", DOCKER_HOST=NO_ENGINE)) == (
         f"no Docker engine answers at DOCKER_HOST={NO_ENGINE}: start it, or unset DOCKER_HOST."
     )
 
 
-def test_down_without_an_engine(terminal: Terminal) -> None:
+def test_down_says_that_nothing_was_stopped_without_an_engine(terminal: Terminal) -> None:
     sentence = refusal(terminal.run("scripts/down", "--volumes", DOCKER_HOST=NO_ENGINE))
     assert sentence.startswith("no Docker engine answers, so nothing was stopped: ")
     assert NO_ENGINE in sentence
@@ -338,7 +340,7 @@ def test_down_without_an_engine(terminal: Terminal) -> None:
     ],
     ids=["engine", "Compose", "no Compose"],
 )
-def test_an_engine_that_is_too_old(terminal: Terminal, case: str, reason: str) -> None:
+def test_up_refuses_an_engine_that_is_too_old(terminal: Terminal, case: str, reason: str) -> None:
     """Compose v1 comes with an engine that is too old, too: that one is not ours to replace."""
     terminal.fake_docker(case)
     sentence = refusal(terminal.run("scripts/up", "--no-install"))
@@ -347,7 +349,7 @@ def test_an_engine_that_is_too_old(terminal: Terminal, case: str, reason: str) -
 
 
 @other_machine
-def test_an_engine_that_one_may_not_use(terminal: Terminal) -> None:
+def test_up_says_how_one_may_use_the_engine(terminal: Terminal) -> None:
     """As the user nobody, who cannot reach pytest's folder: the clone is also seen at /mnt."""
     terminal.environment["HOME"] = "/nonexistent"
     view = other_view({"/mnt": terminal.directory})
@@ -360,7 +362,7 @@ def test_an_engine_that_one_may_not_use(terminal: Terminal) -> None:
 
 @other_machine
 @pytest.mark.parametrize("system", ["ID=debian\nVERSION_CODENAME=bookworm", "ID=fedora"])
-def test_a_stopped_engine(
+def test_up_says_who_must_start_a_stopped_engine(
     terminal: Terminal, stopped_engine: dict[str, Path], tmp_path: Path, system: str
 ) -> None:
     (tmp_path / "os-release").write_text(system)
@@ -381,7 +383,9 @@ def test_a_stopped_engine(
 
 @other_machine
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd starts the engine here")
-def test_an_engine_that_does_not_start(terminal: Terminal, stopped_engine: dict[str, Path]) -> None:
+def test_up_shows_why_an_engine_does_not_start(
+    terminal: Terminal, stopped_engine: dict[str, Path]
+) -> None:
     started = time.monotonic()
     process = terminal.run(*other_view(stopped_engine), "scripts/up")
     assert time.monotonic() - started < 10, "it waited for an engine that had given up"
@@ -419,7 +423,7 @@ def bare_machine(
     ],
     ids=["Debian 12", "Debian 13", "Ubuntu"],
 )
-def test_an_engine_to_install(
+def test_up_says_what_it_would_install_and_does_not_unasked(
     terminal: Terminal,
     bare_machine: Callable[[str], tuple[str, ...]],
     tmp_path: Path,
@@ -451,7 +455,7 @@ def test_an_engine_to_install(
 
 
 @other_machine
-def test_a_distribution_we_do_not_know(
+def test_up_names_the_distributions_that_it_knows(
     terminal: Terminal, bare_machine: Callable[[str], tuple[str, ...]]
 ) -> None:
     assert refusal(terminal.run(*bare_machine("ID=fedora"), "scripts/up")) == (
@@ -477,7 +481,7 @@ def systemd(terminal: Terminal, tmp_path: Path) -> tuple[str, ...]:
 
 
 @other_machine
-def test_a_service_of_the_machine(
+def test_a_service_of_the_machine_starts_and_stops_the_site(
     terminal: Terminal, systemd: tuple[str, ...], tmp_path: Path
 ) -> None:
     """systemd's own checker accepts it, and the commands that it would run start and stop the stack."""
@@ -518,7 +522,7 @@ def test_a_service_of_the_machine(
 
 
 @other_machine
-def test_a_service_that_cannot_be(
+def test_a_service_that_could_not_work_is_refused(
     terminal: Terminal, systemd: tuple[str, ...], tmp_path: Path
 ) -> None:
     def refused() -> str:
@@ -541,7 +545,7 @@ def test_a_service_that_cannot_be(
 # -- the harness's own tools
 
 
-def test_a_python_that_is_too_old(terminal: Terminal) -> None:
+def test_venv_refuses_a_python_that_is_too_old(terminal: Terminal) -> None:
     real = shutil.which("python3")
     terminal.fake("python3", f'exec {real} -c "import sys; sys.version_info = (3, 10, 9); $2"')
     assert refusal(terminal.run("scripts/venv")) == (
@@ -549,7 +553,7 @@ def test_a_python_that_is_too_old(terminal: Terminal) -> None:
     )
 
 
-def test_no_uv_to_lock_with(terminal: Terminal) -> None:
+def test_lock_says_that_it_needs_uv(terminal: Terminal) -> None:
     terminal.uninstall("uv")
     assert refusal(terminal.run("scripts/lock")) == (
         'uv is not here: install it with "pip install uv".'

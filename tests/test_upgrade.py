@@ -19,7 +19,7 @@ VOLUMES = ROOT / "tests" / "volumes" / "5e63d6c.tar.gz"
 SESSION = "9xlie2o1cmv5iko8v7v41gfdorf8zpmt"
 
 
-def test_the_volumes_of_an_earlier_release(
+def test_the_volumes_of_an_earlier_release_are_served_by_this_one(
     make_stack: Callable[..., Stack], pytestconfig: pytest.Config
 ) -> None:
     stack = make_stack()

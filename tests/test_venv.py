@@ -29,7 +29,7 @@ def is_complete(project: Path) -> bool:
     )
 
 
-def test_two_at_once_in_a_fresh_clone(project_copy: Path) -> None:
+def test_two_scripts_at_once_make_one_complete_venv(project_copy: Path) -> None:
     both = [make(project_copy), make(project_copy)]
     said = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
@@ -38,7 +38,7 @@ def test_two_at_once_in_a_fresh_clone(project_copy: Path) -> None:
     assert sorted(path.name for path in project_copy.glob(".venv*")) == [".venv"]
 
 
-def test_one_that_is_killed_leaves_none(project_copy: Path) -> None:
+def test_a_venv_whose_making_was_killed_is_not_there(project_copy: Path) -> None:
     killed = make(project_copy)
     poll("it is begun", lambda: list(project_copy.glob(".venv*/lib/*/site-packages/*")), 60)
     os.killpg(killed.pid, signal.SIGKILL)
