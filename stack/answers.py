@@ -35,6 +35,10 @@ NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 HEADERS_SIZE = 16 * 1024  # uwsgi_buffer_size in nginx/uwsgi_request.conf
 
+# nginx takes this much of an answer, however slow its client is (uwsgi_max_temp_file_size), and a little less is safe.
+# Beyond that the worker waits for the client; and if it is killed while it does, what came looks whole.
+LONGEST_WITHOUT_LENGTH = 1000 * 2**20
+
 # Of the connection, which is nginx's. Views that hand on the answer of another server may have copied them.
 HOP_BY_HOP = {
     "connection",
@@ -47,7 +51,7 @@ HOP_BY_HOP = {
     "upgrade",
 }
 
-# Connections that are kept open, each with the time until which. More would bring uWSGI to its max-fd.
+# Connections that are kept open. More would bring uWSGI to its max-fd.
 MOST_KEPT = 256
 kept = []
 
@@ -101,6 +105,7 @@ class Answer:
         self.body = ()  # what the site returned
         self.parts = iter(())  # what is still to be sent of it
         self.left = None  # how many bytes that must be; None where nobody knows
+        self.sent = 0  # how many bytes that were
         self.begun = self.ended = False
 
     def begin(self, site):
@@ -181,6 +186,12 @@ class Answer:
                 if len(part) > self.left:
                     raise BrokenAnswer("the body is longer than its Content-Length says")
                 self.left -= len(part)
+            elif self.sent > LONGEST_WITHOUT_LENGTH:
+                raise BrokenAnswer(
+                    f"an answer without a Content-Length may have {LONGEST_WITHOUT_LENGTH >> 20} MB: give it one,"
+                    " or let nginx send a file (docs/streaming.md)"
+                )
+            self.sent += len(part)
             return part
         except StopIteration:
             if not self.left:
@@ -196,7 +207,7 @@ class Answer:
         self.ended = True
         log(self.environ, "ERROR", f"broke off an answer: {error!r}", error)
         if self.left is None:
-            keep_open(uwsgi.connection_fd(), self.seconds + 5)
+            keep_open(uwsgi.connection_fd())
 
     def close(self):
         """End the answer; uWSGI calls this in any case."""
@@ -244,12 +255,16 @@ def checked_head(status=None, headers=()):
     return status, good, None if length is None else int(length)
 
 
-def keep_open(connection, seconds):
-    """Keep a connection open, unused, until nginx has given up waiting."""
-    now = time.monotonic()
-    while kept and (kept[0][0] < now or len(kept) >= MOST_KEPT):
-        os.close(kept.pop(0)[1])
-    kept.append((now + seconds, os.dup(connection)))
+def keep_open(connection):
+    """Keep a connection open, unused, until nginx has given up waiting; close those of which it has."""
+    others = select.poll()
+    for each in kept:
+        others.register(each, select.POLLRDHUP)
+    left = [each for each, _ in others.poll(0)]
+    for each in left or kept[: len(kept) >= MOST_KEPT]:
+        kept.remove(each)
+        os.close(each)
+    kept.append(os.dup(connection))
 
 
 def client_has_left():

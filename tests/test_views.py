@@ -1,21 +1,29 @@
 """What views do, and what becomes of it on its way through nginx and uWSGI (tests/views)."""
 
+import re
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import requests
 
-from tests.conftest import started
+from tests.conftest import ROOT, started
+from tests.support.configurations import change, wait_for_verdict
 from tests.support.raw import exchange
 from tests.support.stack import Stack
+from tests.support.workers import workers
 
 FILES = "compose.yaml:tests/views/compose.yaml"
+SECONDS = 6
 
 
 @pytest.fixture(scope="module")
 def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
-    """`stack`, for the tests of this file: with the views of tests/views."""
-    with started(make_stack(COMPOSE_FILE=FILES), pytestconfig) as stack:
+    """`stack`, for the tests of this file: with the views of tests/views, and little time for each."""
+    with started(
+        make_stack(COMPOSE_FILE=FILES, SITE_REQUEST_TIMEOUT=str(SECONDS)), pytestconfig
+    ) as stack:
         yield stack
 
 
@@ -108,3 +116,68 @@ def test_an_error_page_is_no_download(stack: Stack, spoil: str) -> None:
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.raw.headers.getlist("Cache-Control") == ["no-store"]
     assert not {"Content-Disposition", "Set-Cookie", "Expires"} & {*answer.headers}
+
+
+# -- streams, and answers that are not whole
+
+DOCS = (ROOT / "docs/streaming.md").read_text()
+
+
+def block(language: str) -> str:
+    """Return the one block of code in a language that docs/streaming.md has."""
+    [text] = re.findall(rf"```{language}\n(.*?)```", DOCS, re.DOTALL)
+    return str(text)
+
+
+@pytest.mark.expect_log(
+    r'"level": "ERROR"|^Traceback|HARAKIRI|DAMN'  # of the app, which says what it broke off
+)
+@pytest.mark.parametrize("path", ["/stuck", "/large/1100"])
+def test_no_answer_that_is_cut_off_looks_whole(stack: Stack, path: str) -> None:
+    """Neither from a view that never ends, nor where the client takes longer than the view has."""
+    began = time.time()
+    with requests.get(stack.url + path, stream=True, timeout=60) as answer:
+        assert answer.status_code == 200
+        if path != "/stuck":  # nginx takes what it can, and then the view has to stop
+            stack.wait("it is broken off", lambda: "broke off" in stack.logs("app", began), 30)
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            for _ in answer.iter_content(2**20):
+                pass
+
+
+@pytest.fixture
+def streams(stack: Stack) -> Iterator[str]:
+    """The address of a stream, with the location that docs/streaming.md has for it."""
+    assert block("python") in (ROOT / "tests/views/views_urls.py").read_text()
+    old = workers(stack, "nginx")
+    before = stack.run("nginx", "readlink", "/srv/nginx/current").strip()
+    add = f"cp -r current/. streams; echo '{block('nginx')}' >>streams/server_name.conf"
+    change(stack, f"{add}; ln -sfT streams current")
+    try:
+        wait_for_verdict(stack, "loaded")
+        stack.wait("new workers", lambda: not old & workers(stack, "nginx"), 30)
+        yield f"{stack.url}/events/"
+    finally:
+        change(stack, f"ln -sfT {before} current; rm -r streams")
+        wait_for_verdict(stack, "loaded")
+
+
+@pytest.mark.expect_log('"uri":"/events/".*"status":503')
+def test_streams_reach_the_client_at_once_and_starve_no_page(stack: Stack, streams: str) -> None:
+    """Of four workers they take two, whoever asks; and each ends by itself, as a whole answer."""
+    with ExitStack() as opened:
+        answers = [
+            opened.enter_context(requests.get(streams, stream=True, timeout=30)) for _ in range(6)
+        ]
+        assert sorted(answer.status_code for answer in answers) == [200] * 2 + [503] * 4
+        lines = [
+            answer.iter_lines(chunk_size=1, decode_unicode=True)
+            for answer in answers
+            if answer.status_code == 200
+        ]
+        began = time.monotonic()
+        assert requests.get(stack.url, timeout=5).status_code == 200
+        assert [next(each) for each in lines] == ["retry: 1000"] * 2
+        assert time.monotonic() - began < 2, "held back"
+        for each in lines:
+            assert sum(line.startswith("data: ") for line in each) == SECONDS * 2 // 3

@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import etag
@@ -49,7 +53,43 @@ def accelerated(_request: HttpRequest) -> HttpResponse:
     return answer
 
 
+SECONDS = int(os.environ["SITE_REQUEST_TIMEOUT"]) * 2 // 3
+
+
+def events(request):
+    def stream():
+        yield "retry: 1000\n\n"  # come back after a second
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            yield f"data: {datetime.now():%X}\n\n"
+            time.sleep(1)
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(stream(), content_type="text/event-stream", headers=headers)
+
+
+def stuck(_request: HttpRequest) -> StreamingHttpResponse:
+    """Stream for a while, then never end."""
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(4):
+            yield b"part\n"
+            time.sleep(1)
+        time.sleep(1000)
+
+    return StreamingHttpResponse(parts())
+
+
+def large(_request: HttpRequest, megabytes: int) -> StreamingHttpResponse:
+    """Stream a page whose length nobody knows."""
+    part = bytes(2**20)
+    return StreamingHttpResponse(part for _ in range(megabytes))
+
+
 urlpatterns = [
+    path("events/", events),
+    path("stuck", stuck),
+    path("large/<int:megabytes>", large),
     path("accelerated", accelerated),
     path("fetch/<path:address>", fetch),
     path("note", note),
