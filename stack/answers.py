@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
@@ -32,6 +33,7 @@ OF_THE_CLIENT = (BadRequest, SuspiciousOperation, MultiPartParserError)
 # What uWSGI and nginx can send on. RFC 9110 sections 5.1, 5.5 and 15
 STATUS = re.compile(r"[2-5]\d\d( [\t\x20-\x7e\x80-\xff]*)?", re.ASCII)
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+LENGTH = re.compile(r"[0-9]{1,18}")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 HEADERS_SIZE = 16 * 1024  # uwsgi_buffer_size in nginx/uwsgi_request.conf
 
@@ -234,25 +236,37 @@ def checked_head(status=None, headers=()):
     """
     if status is None:
         raise BrokenAnswer("start_response() was not called")
-    if not (isinstance(status, str) and STATUS.fullmatch(status)):
+    if not is_status(status):
         raise BrokenAnswer(f"the status {status!r} cannot be sent")
-    size, lengths, good = len(status), set(), []
+    size, length, good = len(status), None, []
     for name, value in headers:
-        if not (isinstance(name, str) and NAME.fullmatch(name)):
+        if not is_name(name):
             raise BrokenAnswer(f"a header with the name {name!r} cannot be sent")
         if not (isinstance(value, str) and VALUE.fullmatch(value)):
             raise BrokenAnswer(f"the header {name} cannot be sent: {value!r}")
         size += len(name) + len(value) + 4
-        if name.lower() == "content-length":
-            lengths.add(value.strip())
-        elif name.lower() not in HOP_BY_HOP:
+        lower = name.lower()
+        if lower == "content-length":
+            if not LENGTH.fullmatch(value) or length not in (None, int(value)):
+                raise BrokenAnswer(f"the Content-Length {value!r} cannot be sent")
+            length = int(value)
+        elif lower not in HOP_BY_HOP:
             good.append((name, value))
     if size > HEADERS_SIZE:
         raise BrokenAnswer(f"the headers have {size} bytes, and nginx takes {HEADERS_SIZE}")
-    length = lengths.pop() if lengths else None
-    if lengths or not (length is None or re.fullmatch("[0-9]{1,18}", length)):
-        raise BrokenAnswer("its Content-Length is not a number")
-    return status, good, None if length is None else int(length)
+    return status, good, length
+
+
+@lru_cache(1024)  # a site has few of them
+def is_status(text):
+    """Return whether a text can be sent as a status."""
+    return isinstance(text, str) and STATUS.fullmatch(text) is not None
+
+
+@lru_cache(1024)
+def is_name(text):
+    """Return whether a text can be sent as the name of a header."""
+    return isinstance(text, str) and NAME.fullmatch(text) is not None
 
 
 def keep_open(connection):
