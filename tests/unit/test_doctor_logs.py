@@ -25,6 +25,8 @@ def believed(*lines: str, apart: float = 0, cut: bool = False) -> list[str]:
 
 def test_what_nginx_says_is_believed() -> None:
     assert believed(FULL, FULL) == [FULL, FULL]
+    referred = f'{FULL}, referrer: "http://shop/"'
+    assert believed(referred, FULL) == [referred, FULL]
     assert believed("2026/11/29 23:44:37 [notice] 1#1: start worker processes", FULL)[-1] == FULL
 
 

@@ -22,7 +22,7 @@ HARMLESS = re.compile(
     HEAD
     + r"\*\d+ (?:connect\(\)|recv\(\)|send\(\)|writev\(\)|sendfile\(\)|upstream |no live upstreams"
     r"|client intended to send|client sent too (?:long|large)|a client request body is buffered"
-    r'|an upstream response is buffered|limiting |\S+ could not be resolved|no resolver defined)(?!.*"http)'
+    r'|an upstream response is buffered|limiting |\S+ could not be resolved|no resolver defined)(?!.*upstream: "http)'
 )
 
 
