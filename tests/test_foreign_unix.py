@@ -126,6 +126,13 @@ FAULTS = {
             status=0,
         ),
         Fault(
+            "port-unreachable-or-foreign",
+            "nginx-listens-on-localhost",
+            ((CONF, "listen 80;", "listen 127.0.0.1:80;"),),
+            again=("web",),
+            status=0,
+        ),
+        Fault(
             "nginx-config-invalid",
             "nginx-config-invalid",
             ((CONF, "uwsgi_pass", "uwsgi_pas"),),
@@ -784,6 +791,24 @@ FAULTS = {
             ),
         ),
         Fault(
+            "nginx-temp-dir-full",
+            "nginx-temp-full",
+            (
+                (
+                    COMPOSE,
+                    "    depends_on: [django]\n",
+                    "    depends_on: [django]\n    tmpfs: ['/var/lib/nginx/body:size=64k,mode=777']\n",
+                ),
+            ),
+            again=("web",),
+            ask=upload(200_000),
+            status=500,
+            log=(
+                "web",
+                r'\[crit\].* pwritev?\(\) "/var/lib/nginx/body/\d+" (?:failed|has written)',
+            ),
+        ),
+        Fault(
             "nginx-temp-dir-unwritable",
             "nginx-temp-unwritable",
             act=("web", "chown root /var/lib/nginx/body", "chown nginx /var/lib/nginx/body"),
@@ -793,6 +818,49 @@ FAULTS = {
         ),
     ],
     "works, and will hurt later": [
+        Fault(
+            "nginx-alias-traversal",
+            "alias-leads-out",
+            ((CONF, "location /static/ {", "location /static {"),),
+            again=("web",),
+            ask=CSS,
+            status=200,
+            advice=True,
+        ),
+        Fault(
+            "timeout-of-another-protocol",
+            "timeout-without-effect",
+            ((CONF, "uwsgi_read_timeout 10s;", "proxy_read_timeout 100s;"),),
+            again=("web",),
+            status=200,
+            advice=True,
+        ),
+        Fault(
+            "uwsgi-bad-option",
+            "uwsgi-option-not-a-number",
+            (ini("max-requests = 1,000"),),
+            again=("django",),
+            status=200,
+        ),
+        Fault(
+            "stop-not-graceful",
+            "stop-cuts-requests-off",
+            ((COMPOSE, "  django:\n", "  django:\n    stop_signal: SIGQUIT\n"),),
+            again=("django",),
+            status=200,
+            advice=True,
+        ),
+        Fault(
+            "sigterm-reloads-or-not-delivered",
+            "stop-reloads",
+            (
+                (COMPOSE, "  django:\n", "  django:\n    stop_signal: SIGQUIT\n"),
+                ini("die-on-term = true"),
+            ),
+            again=("django",),
+            status=200,
+            advice=True,
+        ),
         Fault(
             "healthcheck-false-negative",
             "healthcheck-wrong",
@@ -1049,6 +1117,59 @@ def test_an_answer_that_is_not_the_file_is_no_stale_file(
     finally:
         patient.restore()
         patient.again("web")
+    patient.wait_until_healthy()
+
+
+def test_a_buffer_that_is_smaller_than_it_looks(patient: Stranger) -> None:
+    """64k is 64 to uWSGI, for which each request is too large."""
+    patient.edit(*ini("buffer-size = 64k"))
+    try:
+        patient.again("django")
+        patient.wait_for("502", lambda: patient.status() == 502)
+        found = first_broken(findings(patient))
+        assert (found.hop, found.cause) == ("uwsgi", "uwsgi-option-not-a-number")
+        assert "buffer-size = 64k for 64" in found.summary
+    finally:
+        patient.restore()
+        patient.again("django")
+        patient.since = time.time()
+    patient.wait_until_healthy()
+
+
+@pytest.mark.parametrize("limit", ["size=100k", "nr_inodes=12"])
+def test_no_room_for_uploads_is_a_fault_of_the_hop_media(patient: Stranger, limit: str) -> None:
+    patient.edit(COMPOSE, "      - media:/files/media", "      - uploads:/files/media")
+    small = f"{{driver_opts: {{type: tmpfs, device: tmpfs, o: '{limit},mode=777'}}}}"
+    patient.edit(COMPOSE, "volumes:\n  media:", f"volumes:\n  uploads: {small}\n  media:")
+    try:
+        patient.again("django", recreate=True)
+        patient.wait_until_healthy()
+        fill = "for n in $(seq 20); do head -c 9000 /dev/zero >$n || true; done"
+        patient.act("django", f"cd /files/media; {fill} 2>/dev/null")
+        found = first_broken(findings(patient))
+        assert (found.hop, found.cause) == ("media", "disk-full")
+        assert "There is no room left where /files/media is" in found.summary
+    finally:
+        patient.restore()
+        patient.again("django", recreate=True)
+        patient.stack.engine.volumes.get(f"{patient.project}_uploads").remove()
+    patient.wait_until_healthy()
+
+
+def test_a_stack_whose_log_nobody_keeps(patient: Stranger) -> None:
+    """That is said once for each service, and every hop is judged by what else there is."""
+    for service in ("web", "django"):
+        none = f"  {service}:\n    logging: {{driver: none}}\n"
+        patient.edit(COMPOSE, f"  {service}:\n", none)
+    try:
+        patient.again("web", "django", recreate=True)
+        patient.wait_until_healthy()
+        assert advice(assert_healthy(patient)).count("no-log") == 2
+        patient.act("django", "chmod 600 /sockets/shop.sock")
+        assert first_broken(findings(patient)).cause == "socket-mode"
+    finally:
+        patient.restore()
+        patient.again("web", "django", recreate=True)
     patient.wait_until_healthy()
 
 

@@ -126,7 +126,7 @@ def test_the_first_server_of_a_port_is_its_default() -> None:
     [
         ("", [Listen(80, False, False)]),
         ("listen 8080;", [Listen(8080, False, False)]),
-        ("listen 127.0.0.1;", [Listen(80, False, False)]),
+        ("listen 127.0.0.1;", [Listen(80, False, False, local=True)]),
         ("listen [::]:443 ssl default_server;", [Listen(443, True, True)]),
         ("listen 443 quic reuseport;", [Listen(443, True, False)]),
         ("listen unix:/run/x.sock;", []),

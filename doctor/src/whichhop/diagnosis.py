@@ -25,8 +25,11 @@ JUDGED_BY = {"nginx": "port", "app": "uwsgi"}
 def look(site: Site, hop: str) -> list[Finding]:
     """Return what one hop finds; the last one, also which services are down that no hop judges."""
     findings = _look(site, hop)
-    others = list(services.not_up(site)) if hop == "chain" and site.is_first else []
-    return [item for item in findings if item.verdict is not Verdict.OK or not others] + others
+    if hop != "chain" or not site.is_first:
+        return findings
+    down = list(services.not_up(site))
+    kept = [item for item in findings if item.verdict is not Verdict.OK or not down]
+    return [*kept, *down, *services.blind(site)]
 
 
 def _look(site: Site, hop: str) -> list[Finding]:

@@ -37,7 +37,7 @@ def check(site: Site) -> Iterator[Finding]:
         return
     header = site.declaration.request_id
     request_id = answer.headers.get(header) if header else None
-    if not request_id:
+    if not (request_id and site.nginx.has_log and site.app.has_log):
         yield _without_id(site, path, answer.status_code)
         return
     for service in (site.nginx, site.app):

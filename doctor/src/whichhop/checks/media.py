@@ -1,5 +1,6 @@
 """Hop `media`: may Django store uploads, and does nginx serve what it stored?"""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -70,7 +71,8 @@ def check(site: Site) -> Iterator[Finding]:
         return
     for place in sample.directories:
         if place.full:
-            yield shared.CAUSES.broken(site, "disk-full", path=place.path)
+            full = shared.CAUSES.broken(site, "disk-full", path=place.path)
+            yield dataclasses.replace(full, hop="media")
             return
         if not place.writable:
             yield CAUSES.broken(

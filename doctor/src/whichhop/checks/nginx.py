@@ -89,6 +89,19 @@ CAUSES = Causes(
             "nginx tells Django the host without the port ({param}), but visitors come to {host}.",
             config("keep your own uwsgi_params, with: uwsgi_param HTTP_HOST $http_host;"),
         ),
+        "alias-leads-out": Cause(
+            "nginx",
+            "nothing; whoever knows it reads files beside the served ones",
+            "The location {prefix} has no slash at its end, and its alias {alias} has one: {prefix}../NAME is"
+            " NAME beside that directory.",
+            config("location {prefix}/ {{ alias {alias}; }}"),
+        ),
+        "timeout-without-effect": Cause(
+            "nginx",
+            "504 after 60 s, whatever the configuration says",
+            "proxy_read_timeout has no effect beside uwsgi_pass, which waits for 60 s.",
+            config("uwsgi_read_timeout {value}; instead of proxy_read_timeout"),
+        ),
         "cookies-cached": Cause(
             "nginx",
             "users see each other's pages, or are logged in as somebody else",
@@ -126,14 +139,18 @@ def check(site: Site) -> Iterator[Finding]:
     except requests.RequestException as error:
         yield CAUSES.broken(site, "nginx-does-not-answer", str(error), seconds=TIMEOUT)
         return
-    yield (
+    wrong = (
         _other_server(site)
         or _redirects(site)
         or _params(site)
         or _cached_cookies(site)
         or _temporary_files(site)
-        or ok("nginx", f"it answers by itself ({answer.status_code}) and would start again")
     )
+    if wrong:
+        yield wrong
+        return
+    yield ok("nginx", f"it answers by itself ({answer.status_code}) and would start again")
+    yield from _dangerous(site)
 
 
 def _why_not(site: Site) -> Finding:
@@ -249,6 +266,28 @@ def _params(site: Site) -> Finding | None:
             site, "host-port-lost", place, param=param, host=site.visitor.host_header
         )
     return None
+
+
+def _dangerous(site: Site) -> Iterator[Finding]:
+    """Yield what works, and lets somebody in, or has no effect."""
+    server = site.link.server
+    for place in server.find("location"):
+        *modifier, prefix = place.words[1:]
+        alias = next((item.words[1] for item in place.block if item.name == "alias"), "")
+        if modifier in ([], ["^~"]) and alias.endswith("/") and not prefix.endswith("/"):
+            above = f"{place.place}: {place}"
+            yield CAUSES.warning(site, "alias-leads-out", above, prefix=prefix, alias=alias)
+            break
+    for passed in server.find("uwsgi_pass"):
+        around = passed.parent or server
+        limit = around.get("proxy_read_timeout")
+        if limit and limit.parent in (around, server) and not around.get("uwsgi_read_timeout"):
+            if limit.parent is server and list(server.find("proxy_pass")):
+                continue  # it is for another location
+            yield CAUSES.warning(
+                site, "timeout-without-effect", f"{limit.place}: {limit}", value=limit.words[1]
+            )
+            break
 
 
 def _temporary_files(site: Site) -> Finding | None:

@@ -52,6 +52,12 @@ CAUSES = Causes(
             "{address} leads to port {inside} in the container, but nginx listens on {listens}.",
             config("under ports: of {nginx}, put one of these numbers behind the colon"),
         ),
+        "nginx-listens-on-localhost": Cause(
+            "port",
+            "connection reset, though nginx runs and its port is published",
+            "nginx listens on port {inside}, but on 127.0.0.1 of its own container, where nobody can come.",
+            config("listen {inside}; instead of listen 127.0.0.1:{inside};"),
+        ),
         "port-answered-by-another": Cause(
             "port",
             "another site answers, or none",
@@ -99,6 +105,9 @@ def _answers(site: Site) -> Iterator[Finding]:
         yield CAUSES.broken(
             site, "port-leads-nowhere", address=endpoint.url, inside=endpoint.inside, listens=known
         )
+        return
+    if not site.nginx.ports.get(endpoint.inside, True):
+        yield CAUSES.broken(site, "nginx-listens-on-localhost", inside=endpoint.inside)
         return
     try:
         server = site.visitor.get(NOWHERE).headers.get("Server", "nothing")

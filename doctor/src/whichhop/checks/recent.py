@@ -25,6 +25,12 @@ CAUSES = Causes(
                 " and ask what makes them so large"
             ),
         ),
+        "nginx-temp-full": Cause(
+            "nginx",
+            "500, or an answer that breaks off, when a body is large",
+            "There is no room left in {path}, where nginx keeps large bodies: {error}",
+            by_hand("make room on its disk, or give it a larger volume"),
+        ),
         "body-too-large": Cause(
             "nginx",
             "413 when somebody uploads",
@@ -38,7 +44,7 @@ CAUSES = Causes(
             "400 or 414 for some visitors",
             "nginx refused a request whose address or cookies were longer than it takes.",
             config(
-                "find who sets such cookies; else large_client_header_buffers 4 16k, and buffer-size = 32768"
+                "find who sets such cookies; else large_client_header_buffers 4 16k, and buffer-size = 65535"
                 " in uWSGI"
             ),
         ),
@@ -55,7 +61,7 @@ CAUSES = Causes(
             "502 for some visitors or addresses",
             "A request's headers were larger than uWSGI's buffer-size: {error}",
             config(
-                "buffer-size = 32768 in {ini}: as much as nginx lets through (large_client_header_buffers)"
+                "buffer-size = 65535 in {ini}: more than nginx lets through (large_client_header_buffers)"
             ),
         ),
         "uwsgi-post-limit": Cause(
@@ -144,6 +150,7 @@ class Sign(NamedTuple):
 SIGNS = (
     Sign("response-header-too-big", "nginx", NGINX + "upstream sent too big header"),
     Sign("nginx-temp-unwritable", "nginx", NGINX + rf'open\(\) "{TEMPORARY}/\d[\d/]*" failed \((?:13|30):'),
+    Sign("nginx-temp-full", "nginx", NGINX + rf'(?:pwritev?|open)\(\) "{TEMPORARY}/\d[\d/]*" failed \(28:'),
     Sign("body-too-large", "nginx", NGINX + "client intended to send too large", True),
     Sign("request-header-too-large", "nginx", NGINX + "client sent too long", True),
     Sign("request-header-too-large", "nginx", ACCESS.format(414), True),
@@ -188,10 +195,10 @@ def failures(site: Site, hop: str) -> Iterator[Finding]:
 
 def _words(site: Site, lines: list[str]) -> dict[str, object]:
     """Return the words that these causes fill in."""
-    path = re.search(r'open\(\) "(\S+)/[^/"]+" failed', lines[-1])
+    path = re.search(r'\w\(\) "(\S+)/[^/"]+" failed', lines[-1])
     limit = site.link.server.get("client_max_body_size")
     where = f"{limit.words[1]}, {limit.place}" if limit else "1m, its default"
-    place = path[1] if path else ""
+    place = path[1] if path else site.link.upstream.path
     return {
         "count": len(lines),
         "error": lines[-1][:200],

@@ -2,12 +2,21 @@
 
 from collections.abc import Iterator
 
-from whichhop.finding import Cause, Causes, Finding, command
+from whichhop.finding import Cause, Causes, Finding, command, config
 from whichhop.target.service import State, jobs
 from whichhop.target.site import Site
 
 CAUSES = Causes(
     {
+        "no-log": Cause(
+            "chain",
+            "nothing in docker compose logs",
+            "The engine keeps no log of {service} (logging: driver: none): failures that only a log knows"
+            " stay unseen.",
+            config(
+                "logging: {{driver: json-file, options: {{max-size: 10m, max-file: '3'}}}} of {service}"
+            ),
+        ),
         "service-not-up": Cause(
             "chain",
             "pages work; what the service does is not done",
@@ -31,6 +40,13 @@ def not_up(site: Site) -> Iterator[Finding]:
         if _should_be_up(site, service, state) and not _is_up(state):
             lines = site.service(service).last_lines()
             yield CAUSES.broken(site, "service-not-up", *lines, service=service, state=state)
+
+
+def blind(site: Site) -> Iterator[Finding]:
+    """Yield each service of a request whose log nobody keeps."""
+    for service in (site.nginx, site.app):
+        if service.state.status != "missing" and not service.has_log:
+            yield CAUSES.warning(site, "no-log", service=service)
 
 
 def _should_be_up(site: Site, service: str, state: State) -> bool:

@@ -42,7 +42,7 @@ CAUSES = Causes(
             "500 whenever something is saved",
             "There is no room left where {path} is.",
             by_hand(
-                "docker system df; rotate the containers' logs (logging: max-size), and make room"
+                "docker system df; rotate the containers' logs (logging: max-size), and make room; df -i tells whether there are too many files"
             ),
         ),
         "database-refused": Cause(

@@ -80,7 +80,7 @@ def check(site: Site) -> Iterator[Finding]:
             runs = [process.program for process in site.app.processes if process.pid == 1]
             yield unknown("uwsgi", f"no uWSGI runs in {site.app} (yet)", *runs)
         return
-    wrong = _protocol(site)
+    wrong = uwsgi_options.not_numbers(site) or _protocol(site)
     if wrong:
         yield wrong
         return

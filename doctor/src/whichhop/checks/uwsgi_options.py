@@ -1,7 +1,8 @@
 """What uWSGI's options, its locale and its first process lead to: now, or at the next stop."""
 
 import difflib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from whichhop.finding import Cause, Causes, Finding, command, config
@@ -18,6 +19,12 @@ CAUSES = Causes(
             config(
                 "correct it in the ini file, and add strict = true, which makes such a line an error"
             ),
+        ),
+        "uwsgi-option-not-a-number": Cause(
+            "uwsgi",
+            "502 on every page, or a limit that is far too small",
+            "uWSGI takes {name} = {value} for {number}: it reads the digits at the start, and drops the rest.",
+            config("in {ini}, write {name} as a whole number: no unit, no comma"),
         ),
         "locale-ascii": Cause(
             "uwsgi",
@@ -41,15 +48,15 @@ CAUSES = Causes(
         "stop-reloads": Cause(
             "uwsgi",
             "docker compose stop takes 10 s and cuts requests off (137)",
-            "SIGTERM makes this uWSGI reload instead of stop.",
-            config("hook-master-start = unix_signal:15 gracefully_kill_them_all in {ini}"),
+            "{signal}, which docker compose stop sends, makes this uWSGI reload instead of stop.",
+            config("hook-master-start = unix_signal:{number} gracefully_kill_them_all in {ini}"),
         ),
         "stop-cuts-requests-off": Cause(
             "uwsgi",
             "a few 502 at every deploy",
-            "SIGTERM ends the workers at once (die-on-term), whatever they are answering.",
+            "{signal}, which docker compose stop sends, ends the workers at once, whatever they are answering.",
             config(
-                "hook-master-start = unix_signal:15 gracefully_kill_them_all instead of die-on-term"
+                "hook-master-start = unix_signal:{number} gracefully_kill_them_all in {ini}, without die-on-term"
             ),
         ),
     }
@@ -62,6 +69,8 @@ KNOWN = (
     "plugin", "post-buffering", "processes", "pythonpath", "single-interpreter", "socket", "strict",
     "threads", "thunder-lock", "uid", "umask", "vacuum", "virtualenv",
 )  # fmt: skip
+
+SIGNALS = {"SIGHUP": "1", "SIGINT": "2", "SIGQUIT": "3", "SIGTERM": "15"}
 
 # Shells do not hand signals on; docker-init ("init: true"), tini and dumb-init are there to do it.
 SHELLS = {"sh", "bash", "dash", "ash", "su"}
@@ -78,6 +87,19 @@ def wrong(site: Site) -> Finding | None:
             return CAUSES.broken(
                 site, "uwsgi-option-misspelt", name=name, guess=f"is {near[0]} meant?"
             )
+    return None
+
+
+def not_numbers(site: Site) -> Finding | None:
+    """Return an option that uWSGI takes for another number than is meant: 64k for 64, 1,000 for 1."""
+    try:
+        numbers = known(site.app.report.uwsgi).numbers
+    except StackError:
+        return None
+    for name, value in numbers.items():
+        if meant := re.match(r"(\d+)(?:[kKmMgG]|[,._']\d)", value):
+            words = {"name": name, "value": value, "number": meant[1]}
+            return CAUSES.broken(site, "uwsgi-option-not-a-number", **words)
     return None
 
 
@@ -101,12 +123,25 @@ def later(site: Site) -> Iterator[Finding]:
         options = known(site.app.report.uwsgi).options
     except StackError:
         return
-    if any("gracefully_kill" in hook for hook in options.get("hook-master-start", [])):
-        return
-    if "die-on-term" in options:
-        yield CAUSES.warning(site, "stop-cuts-requests-off")
-    elif attributes["Config"].get("StopSignal") in (None, "", "SIGTERM"):
-        yield CAUSES.warning(site, "stop-reloads")
+    stop = str(attributes["Config"].get("StopSignal") or "SIGTERM")
+    if cause := _at_stop(stop, options):
+        number = int(SIGNALS.get(stop, stop)) if SIGNALS.get(stop, stop).isdigit() else 15
+        yield CAUSES.warning(site, cause, signal=stop, number=number)
+
+
+def _at_stop(stop: str, options: Mapping[str, list[str]]) -> str:
+    """Return what a signal does to uWSGI, as a cause; empty when it lets it finish, or nobody knows."""
+    number = SIGNALS.get(stop, stop)
+    if any(
+        f"unix_signal:{number} gracefully_kill" in h for h in options.get("hook-master-start", [])
+    ):
+        return ""
+    cuts, reloads = "stop-cuts-requests-off", "stop-reloads"
+    if number == SIGNALS["SIGTERM"]:
+        return cuts if "die-on-term" in options else reloads
+    if number == SIGNALS["SIGQUIT"]:
+        return reloads if "die-on-term" in options else cuts  # the two change places
+    return {SIGNALS["SIGINT"]: cuts, SIGNALS["SIGHUP"]: reloads}.get(number, "")
 
 
 def _locale(site: Site) -> Finding | None:

@@ -135,12 +135,21 @@ def misspelt(program: str, options: dict[str, list[str]]) -> list[str]:
     return sorted(given - known - used) if len(known) > 100 else []
 
 
+# Options of which uWSGI takes the digits at the start, and drops the rest without a word.
+NUMBERS = (
+    "buffer-size", "cheaper", "harakiri", "http-timeout", "limit-post", "listen", "max-fd",
+    "max-requests", "max-vars", "post-buffering", "processes", "reload-mercy", "reload-on-as",
+    "reload-on-rss", "socket-timeout", "threads", "worker-reload-mercy", "workers",
+)  # fmt: skip
+
+
 def uwsgi(program: str, options: dict[str, list[str]]) -> dict[str, Any]:
     """Return how uWSGI was started, as far as a hop judges it. No secret is among them."""
     wanted = (
         "die-on-term", "hook-master-start", "stats", "stats-server",
         "logdate", "log-date", "log-prefix", "log-encoder",
     )  # fmt: skip
+    values = {name: options[name][-1] for name in NUMBERS if options.get(name)}
     try:
         wrong = misspelt(program, options)
     except (OSError, subprocess.SubprocessError):
@@ -148,6 +157,7 @@ def uwsgi(program: str, options: dict[str, list[str]]) -> dict[str, Any]:
     return {
         "options": {name: options[name] for name in wanted if name in options},
         "misspelt": wrong,
+        "numbers": {n: v for n, v in values.items() if re.fullmatch(r"\d+\D.*", v)},
     }
 
 
@@ -291,8 +301,10 @@ def access(path: Path) -> dict[str, Any]:
         "owner": f"{status.st_uid}:{status.st_gid}",
         "readable": os.access(path, os.R_OK),
         "writable": os.access(path, os.W_OK),
-        # Block devices and the network report no size when they have none to report.
-        "full": room.f_blocks > 0 and room.f_bavail * room.f_frsize < 64 * 1024,
+        # Block devices and the network report no size when they have none to report; nor some file
+        # systems how many files there may be.
+        "full": (room.f_blocks > 0 and room.f_bavail * room.f_frsize < 64 * 1024)
+        or (room.f_files > 0 and room.f_favail == 0),
     }
 
 

@@ -176,6 +176,7 @@ class Listen(NamedTuple):
     port: int
     tls: bool
     default: bool
+    local: bool = False  # on the loopback address, which only its own container has
 
 
 def listens(server: Directive) -> list[Listen]:
@@ -192,7 +193,8 @@ def listens(server: Directive) -> list[Listen]:
             port = address.rpartition(":")[2]
             number = int(port) if port.isdigit() else 80
             tls = "ssl" in options or "quic" in options
-            found.append(Listen(number, tls, "default_server" in options))
+            local = address.startswith(("127.", "[::1]", "localhost"))
+            found.append(Listen(number, tls, "default_server" in options, local))
     return found if directives else [Listen(80, False, False)]
 
 

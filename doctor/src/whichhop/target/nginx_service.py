@@ -113,10 +113,15 @@ class NginxService(Service):
         return ()
 
     @cached_property
-    def ports(self) -> set[int]:
-        """The ports on which any server block of nginx listens."""
-        servers = nginx_config.servers(self.config)
-        return {listen.port for server in servers for listen in nginx_config.listens(server)}
+    def ports(self) -> dict[int, bool]:
+        """The ports on which any server block of nginx listens, and whether others can come there."""
+        found: dict[int, bool] = {}
+        own_network = self.attributes["HostConfig"]["NetworkMode"] != "host"
+        for server in nginx_config.servers(self.config):
+            for listen in nginx_config.listens(server):
+                reachable = not (own_network and listen.local)
+                found[listen.port] = found.get(listen.port, False) or reachable
+        return found
 
     @cached_property
     def published(self) -> list[Published]:

@@ -90,6 +90,11 @@ class Service:
         found: dict[str, Any] = self.stack.container(self.name).attrs
         return found
 
+    @property
+    def has_log(self) -> bool:
+        """Whether the engine keeps what it says (``logging: driver: none`` does not)."""
+        return bool(self.attributes["HostConfig"]["LogConfig"]["Type"] != "none")
+
     def exec(
         self,
         *command: str,

@@ -5,7 +5,7 @@ A part that could not be had is a ``Problem``; one that the probe did not come t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from whichhop.target.stack import StackError
@@ -31,6 +31,7 @@ class Uwsgi:
 
     options: Mapping[str, list[str]]
     misspelt: list[str]
+    numbers: Mapping[str, str] = field(default_factory=dict)  # whose value is more than a number
 
 
 @dataclass(frozen=True)

@@ -353,19 +353,26 @@ class Stack:
 
     def logs(self, service: str, since: float | None = None) -> str:
         """Return what a service wrote to stdout and stderr since a time (seconds since the epoch)."""
-        # The engine may keep gigabytes of it: the end will do.
-        log = self.container(service).logs(since=since, tail=LOG_LINES)
-        return log.decode(errors="replace")
+        return self._log(service, since=since).decode(errors="replace")
+
+    def _log(self, service: str, **options: Any) -> bytes:
+        """Return a log, or of gigabytes the end; raise ``StackError`` when the engine keeps none."""
+        try:
+            log: bytes = self.container(service).logs(tail=LOG_LINES, **options)
+        except docker.errors.APIError as error:
+            reason = error.explanation or error
+            raise StackError(f"the log of {service} cannot be read: {reason}") from None
+        return log
 
     def dated_log(
         self, service: str, stream: str, since: float | None = None
     ) -> list[tuple[float, str]]:
         """Return the lines of "stdout" or "stderr", each with the time at which the engine got it."""
-        log = self.container(service).logs(
+        log = self._log(
+            service,
             stdout=stream == "stdout",
             stderr=stream == "stderr",
             since=since,
-            tail=LOG_LINES,
             timestamps=True,
         )
         found = []
