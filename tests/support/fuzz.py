@@ -177,9 +177,7 @@ def run(stack: Stack, number: int, seed: int) -> tuple[Counter[str], list[str]]:
     nginx = stack.wait("each answer is in nginx's log", complete, 20)
     app = log(stack, "app", began)
     wrong = [f"no JSON: {x}" for x in [*app, *nginx] if entry(x) is None and not OWN_WORDS.match(x)]
-    wrong += [
-        f"control characters: {x!r}" for x in [*app, *nginx] if re.search(r"[\0-\x1f\x7f]", x)
-    ]
+    wrong += [f"control characters: {x!r}" for x in [*app, *nginx] if re.search(r"[\0-\x1f]", x)]
     answers = Counter(str(found["request_id"]) for found in filter(None, map(entry, nginx)))
     said_by_app = [found for found in filter(None, map(entry, app)) if "level" in found]
     events = Counter(str(found["request_id"]) for found in said_by_app)

@@ -2,8 +2,9 @@
 
 from tests.support.stack import Stack
 
-# In a shell (bash) there: the children of nginx's or uWSGI's master, which is a child of log-relay.
-MASTER = "$(cd /proc; grep --files-with-matches --extended-regexp '^(nginx|uwsgi)$' $(printf '%s/comm ' $(<1/task/1/children)) | cut --delimiter=/ --fields=1)"
+# In a shell (bash) there: the children of nginx's or uWSGI's master, which is a child of log-relay. (By their command
+# lines: after a reload, uWSGI has Python's name.)
+MASTER = r"$(cd /proc; grep --files-with-matches --text --extended-regexp '^nginx: master|mysite\.ini' $(printf '%s/cmdline ' $(<1/task/1/children)) | cut --delimiter=/ --fields=1)"
 WORKERS = f"$(master={MASTER}; cat /proc/$master/task/$master/children)"
 
 
