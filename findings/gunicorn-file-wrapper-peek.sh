@@ -3,10 +3,10 @@
 #
 # Versions: gunicorn 27.0.1, uWSGI 2.0.31
 # Good guess: after read(4) and seek(0) the file is as new; wsgi.file_wrapper sends all of it.
-# Seen: 20,000 bytes; read(4), seek(0). gunicorn (sync worker) sends what follows the first buffer of open()
-# (4,096 or 8,192 bytes by the file system, 131,072 from Python 3.15 on): Python's buffered reader moved back within its buffer
-# only, and gunicorn's sendfile starts where the descriptor stands. uWSGI starts at 0 and sends 20,000. Django's
-# FileResponse is not hit, for it seeks to the end and back.
+# Seen: 20,000 bytes; read(4), seek(0). gunicorn (sync worker) leaves out the first 4,096, which is the buffer of
+# open() here: Python's buffered reader moved back within its buffer only, and gunicorn's sendfile starts where the
+# descriptor stands. uWSGI starts at 0 and sends 20,000. Django's FileResponse is not hit, for it seeks to the end and
+# back.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

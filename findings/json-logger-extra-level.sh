@@ -4,8 +4,8 @@
 # Version: python-json-logger 4.2.0
 # Good guess: rename_fields={"levelname": "level"} makes "level" the record's level; what collides is kept apart or
 # refused, as logging refuses extra={"levelname": ...} with a KeyError.
-# Seen: logger.error("failed", extra={"level": "info"}) is {"level": "info", ...}; the record's own level is nowhere. A
-# dict as the message may also bring {"levelname": "info"}, which does the same without any extra.
+# Seen: logger.error("failed", extra={"level": "info"}) is {"level": "info", ...}; the record's own level is nowhere.
+# A dict as the message may also bring {"levelname": "info"}, which does the same without any extra.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

@@ -49,12 +49,10 @@ http {
     access_log off;
     server {
         listen unix:nginx.sock;
-        location / {
-            uwsgi_param REQUEST_METHOD $request_method;
-            uwsgi_param PATH_INFO $document_uri;
-            uwsgi_param HTTP_HOST $host;
-            uwsgi_pass unix:app.sock;
-        }
+        uwsgi_param REQUEST_METHOD $request_method;
+        uwsgi_param PATH_INFO $document_uri;
+        uwsgi_param HTTP_HOST $host;
+        location / { uwsgi_pass unix:app.sock; }
     }
 }
 CONF

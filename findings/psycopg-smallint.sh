@@ -3,10 +3,10 @@
 #
 # Versions: psycopg 3.3.9, PostgreSQL 18.6
 # Good guess: a Python int is an integer, as in SELECT 200 * 200, which is 40000.
-# Seen: cursor.execute("SELECT %s * %s", [200, 200]) raises NumericValueOutOfRange: the type is chosen by the value, and
-# two smallints make a smallint. array[1,2] @> %s with [1] is "operator does not exist: integer[] @> smallint[]".
-# With ClientCursor (Django's default), which writes the numbers into the text, the product is 40000; the array
-# fails there too.
+# Seen: cursor.execute("SELECT %s * %s", [200, 200]) raises NumericValueOutOfRange: the type is chosen by the value,
+# and two smallints make a smallint. array[1,2] @> %s with [1] is "operator does not exist: integer[] @> smallint[]".
+# With ClientCursor (Django's default), which writes the numbers into the text, the product is 40000; the array fails
+# there too.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

@@ -4,8 +4,8 @@
 # Version: uWSGI 2.0.31
 # Good guess: cache_set("key", "value", 1) is gone after a second, as in any cache: reading checks the time.
 # Seen: cache_get and cache_exists still answer after 1.5 seconds; only the sweeper, a thread that runs every three
-# seconds by default, removes it. cache_inc("hits") makes cache_get("hits") b"\x01\x00\x00\x00\x00\x00\x00\x00".
-# And a cache of items=10 holds nine: the first place is never used.
+# seconds by default, removes it. cache_inc("hits") makes cache_get("hits") b"\x01\x00\x00\x00\x00\x00\x00\x00". And a
+# cache of items=10 holds nine: the first place is never used.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

@@ -3,9 +3,9 @@
 #
 # Versions: uWSGI 2.0.31, gunicorn 27.0.1
 # Good guess: the status in uWSGI's log is the one the client got. gunicorn answers 500 to all three.
-# Seen: an exception: the log says "HTTP/1.1 500", the client gets an empty reply (nginx makes 502 of it). A header that
-# latin-1 cannot hold: 200, the headers before that one, no body. A generator that raises at its first chunk: 200,
-# all headers, no body.
+# Seen: an exception: the log says "HTTP/1.1 500", the client gets an empty reply (nginx makes 502 of it). A header
+# that latin-1 cannot hold: 200, the headers before that one, no body. A generator that raises at its first chunk:
+# 200, all headers, no body.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

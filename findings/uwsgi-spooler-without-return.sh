@@ -3,8 +3,8 @@
 #
 # Version: uWSGI 2.0.31
 # Good guess: a function that ends without an exception has done its task; True is as good as "done".
-# Seen: with spooler-frequency = 1 both tasks are run again each second, as is one that raised an error; only
-# uwsgi.SPOOL_OK (-2) ends one. No warning; the log says "managing request" each time.
+# Seen: with spooler-frequency = 1 both tasks are run again each second; only uwsgi.SPOOL_OK (-2) ends one. No
+# warning; the log says "managing request" each time.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

@@ -3,8 +3,8 @@
 #
 # Version: uWSGI 2.0.31
 # Good guess: average response time, in microseconds, over the requests counted beside it.
-# Seen: a fast request, one of a second and three fast ones: avg_rt is about 62,500 (a second halved four times),
-# the mean is 200,000. So the last three requests make up seven eighths of it. running_time / requests is the mean.
+# Seen: a fast request, one of a second and three fast ones: avg_rt is about 62,500 (a second halved four times), the
+# mean is 200,000. So the last three requests make up seven eighths of it. running_time / requests is the mean.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

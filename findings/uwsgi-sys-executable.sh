@@ -3,8 +3,8 @@
 #
 # Versions: uWSGI 2.0.31, gunicorn 27.0.1
 # Good guess: sys.executable is the Python of the virtual environment, as under gunicorn.
-# Seen: .../bin/uwsgi. subprocess.run([sys.executable, "-c", "print(1)"]) ends with an error ("unable to find file"
-# or the like) and prints no 1; sys.argv is ["uwsgi"], so pickled names of __main__ are of no use either.
+# Seen: .../bin/uwsgi. subprocess.run([sys.executable, "-c", "print(1)"]) starts uWSGI with those arguments, which
+# ends with status 1 and prints no 1.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

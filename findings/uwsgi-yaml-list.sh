@@ -4,8 +4,8 @@
 # Version: uWSGI 2.0.31, built without libyaml's headers (as a container image that has only a compiler builds it)
 # Good guess: YAML is YAML, or what cannot be read is refused, above all under strict.
 # Seen: env as a list of two and then processes: 3, need-app: true and no-such-option: 1. uWSGI starts: with one
-# process, neither variable, and no word on the unknown option, for it stopped reading at the list. And in
-# PLAIN: "quoted" the quotes arrive in the variable (chmod-socket: "660" is refused as an invalid mode).
+# process, neither variable, and no word on the unknown option, for it stopped reading at the list. And in PLAIN:
+# "quoted" the quotes arrive in the variable (chmod-socket: "660" is refused as an invalid mode).
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

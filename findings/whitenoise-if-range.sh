@@ -3,8 +3,8 @@
 #
 # Version: WhiteNoise 6.12.0
 # Good guess: ETag and Range are there, so If-Range works; two encodings have two ETags.
-# Seen: Range: bytes=0-1 with If-Range: "another" is 206, not the whole file (RFC 9110, 13.1.5); a browser that goes on
-# with a download after a deploy adds the rest of the new file to the start of the old. The packed and the plain
+# Seen: Range: bytes=0-1 with If-Range: "another" is 206, not the whole file (RFC 9110, 13.1.5); a browser that goes
+# on with a download after a deploy adds the rest of the new file to the start of the old. The packed and the plain
 # answer have the same strong ETag; and Accept-Encoding: gzip;q=0, which refuses gzip, gets gzip.
 set -o errexit -o nounset -o pipefail
 
