@@ -94,6 +94,7 @@ def main() -> None:
     os.umask(0o027)
     if restore.finish():
         print("init: finished a restore that was interrupted", flush=True)
+    restore.tidy()
     if secret_key.make():
         print("init: made a new secret key", flush=True)
     kept.make_id()

@@ -396,7 +396,9 @@ def test_a_restore_that_is_interrupted_or_fails_starts_again_what_it_stopped(
     with_worker.run("app", "touch", "/srv/data/spoil")
     before = starts(with_worker, "worker", "app")
     said = reason(command(with_worker, "scripts/restore", "--force", str(file)))
-    assert said.endswith("the data could not be exchanged: another restore came in between.")
+    assert said.endswith(
+        "the data could not be exchanged: another restore, or a start of the site, came in between."
+    )
     assert all_run()
     assert all(
         after > old for after, old in zip(starts(with_worker, "worker", "app"), before, strict=True)
@@ -409,6 +411,32 @@ def test_a_restore_that_is_interrupted_or_fails_starts_again_what_it_stopped(
     assert all_run()
     left = ("find", "/srv/data", "/srv/media", "-name", "since", "-o", "-name", ".restore*")
     assert with_worker.run("app", *left) == ""
+
+
+def test_a_restore_or_a_backup_that_is_killed_leaves_nothing_after_the_next_start(
+    site: Stack, tmp_path: Path
+) -> None:
+    file = backup(site, tmp_path)
+    environment = {**os.environ, **site.variables, "COMPOSE_PROJECT_NAME": site.project}
+    script = subprocess.Popen(
+        ["scripts/restore", "--force", file],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert script.stderr
+    said = b""
+    while b"Giving all files" not in said and (more := os.read(script.stderr.fileno(), 1000)):
+        said += more
+    os.killpg(script.pid, signal.SIGKILL)
+    script.wait()
+    site.run("app", "mkdir", "/srv/data/.backup", "/srv/media/.backup")
+    left = ("find", "/srv", "-name", ".restore*", "-o", "-name", ".backup")
+    names = {".restore", ".restore-ready", ".backup"}
+    assert {Path(line).name for line in site.run("app", *left).splitlines()} == names
+    site.up("--no-build")
+    assert site.run("app", *left) == ""
 
 
 def test_files_of_other_owners_are_backed_up_and_replaced(site: Stack, tmp_path: Path) -> None:

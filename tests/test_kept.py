@@ -21,7 +21,7 @@ OLD = ROOT / "tests" / "volumes" / "backup-20281f2.tar.gz"
 
 # Begins every program here: a site with other databases than the sample's, and short names for what is done to it.
 PREPARE = """
-import contextlib, io, json, os, pathlib, secrets, shutil, sqlite3, subprocess, sys, tarfile
+import contextlib, fcntl, io, json, os, pathlib, secrets, shutil, sqlite3, subprocess, sys, tarfile
 DATA, MEDIA = pathlib.Path("/srv/data"), pathlib.Path("/srv/media")
 SETTINGS = "from mysite.settings import *; DATABASES = "
 SQLITE = {"ENGINE": "django.db.backends.sqlite3"}
@@ -220,13 +220,17 @@ archive = write()[1]
 own = (DATA / "site_id").read_text()
 said = {}
 
-def onto(what, make, database="site.sqlite3"):
+empty()
+site(default=SQLITE | {"NAME": "/srv/data/site.sqlite3"})
+start()
+shutil.copytree(DATA, "/tmp/fresh")
+
+def onto(what, make):
     empty()
-    site(default=SQLITE | {"NAME": "/srv/data/" + database})
-    start()
+    shutil.copytree("/tmp/fresh", DATA, dirs_exist_ok=True)
+    (MEDIA / "public").mkdir()
     make()
     said[what] = restore(archive)[1]
-    return DATA / database
 
 def user():
     assert run("python3", "/app/manage.py", "shell", "-c", "from django.contrib.auth.models import User; User.objects.create_user('a')")[0] == 0
@@ -237,11 +241,11 @@ onto("an upload", lambda: (MEDIA / "public" / "a.png").write_text("mine"))
 onto("an upload elsewhere", lambda: (MEDIA / "b.png").write_text("mine"))
 onto("another database", lambda: table(DATA / "stale.sqlite3", "mine"))
 onto("another file", lambda: (DATA / "notes").write_text("mine"))
-onto("its own", lambda: [user(), (DATA / "site_id").write_text(own)])
-fresh = onto("fresh", lambda: None)
+onto("its own", lambda: [table(DATA / "site.sqlite3", "mine"), (DATA / "site_id").write_text(own)])
+onto("fresh", lambda: None)
 adopted = (DATA / "site_id").read_text() == own
 start()
-print(json.dumps([said, adopted, rows(fresh), len(list(DATA.glob("db.sqlite3")))]))
+print(json.dumps([said, adopted, rows(DATA / "site.sqlite3"), len(list(DATA.glob("db.sqlite3")))]))
 """)
     expected = {
         "a user": "data/site.sqlite3",
@@ -279,6 +283,25 @@ print(json.dumps([staged[0], *run("stack", "restore", "swap", "token")[::2], row
 """)
     sentence = "something was saved meanwhile (data/db.sqlite3); --force replaces it."
     assert said == [0, 1, sentence, ["new"]]
+
+
+def test_a_start_leaves_alone_what_a_restore_is_unpacking(program: Callable[[str], Any]) -> None:
+    left = program("""
+site(default=SQLITE | {"NAME": "/srv/data/db.sqlite3"})
+sys.path.insert(0, "/opt")
+from stack.backup import archive
+left = []
+for volume in (DATA, MEDIA):
+    (volume / ".restore").mkdir()
+lock = archive.lock()
+for _ in range(2):
+    status, _, error = run("stack", "init")
+    assert status == 0, error
+    left.append([(volume / ".restore").exists() for volume in (DATA, MEDIA)])
+    fcntl.flock(lock, fcntl.LOCK_UN)
+print(json.dumps(left))
+""")
+    assert left == [[True, True], [False, False]]
 
 
 def test_backups_of_an_earlier_release_and_of_another_site(

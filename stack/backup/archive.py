@@ -53,13 +53,19 @@ def check_sqlite(path: Path) -> None:
         raise ValueError(f"the database {path.name} is damaged: {said}")
 
 
-def lock() -> None:
-    """Be the only one who backs up or restores, until this process ends; raise ``ValueError`` if not."""
-    volume = os.open(MEDIA, os.O_RDONLY)  # stays open
+def lock() -> int:
+    """
+    Be the only one who backs up or restores, until this process ends, or closes the descriptor returned.
+
+    Raise ``ValueError`` when another one does.
+    """
+    volume = os.open(MEDIA, os.O_RDONLY)
     try:
         fcntl.flock(volume, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.close(volume)
         raise ValueError("another backup or restore is under way: wait until it is done.") from None
+    return volume
 
 
 def known_migrations() -> tuple[dict[str, str], set[tuple[str, str]]]:
@@ -140,7 +146,7 @@ class Archive:
 
     def __init__(self, stream) -> None:
         with whole():
-            self._tar = tarfile.open(fileobj=stream, mode="r|gz")  # noqa: SIM115
+            self._tar = tarfile.open(fileobj=stream, mode="r|gz", bufsize=1 << 20)  # noqa: SIM115
             first = self._tar.next()
             if first is None:
                 raise ValueError("it is damaged or cut off: there is nothing in it.")

@@ -19,6 +19,7 @@ from pathlib import Path
 from ..fsync import sync
 from ..paths import DATA, MEDIA
 from . import archive, kept
+from .write import SNAPSHOT
 
 VOLUMES = {"data": DATA, "media": MEDIA}
 READY = DATA / ".restore-ready"  # staged, with the token
@@ -129,7 +130,7 @@ def swap(token: str, force: bool) -> None:
     """
     archive.lock()
     if not READY.exists() or READY.read_text() != token:
-        raise ValueError("another restore came in between.")
+        raise ValueError("another restore, or a start of the site, came in between.")
     if not force and (there := kept.content()):
         raise ValueError(f"something was saved meanwhile ({there}); --force replaces it.")
     discard(REPLACED)  # a swap would stumble over it
@@ -161,6 +162,17 @@ def finish() -> bool:
     sync(DATA)
     discard(REPLACED)
     return True
+
+
+def tidy() -> None:
+    """Remove what a backup or a restore that was killed has left, unless one is under way now."""
+    try:
+        lock = archive.lock()
+    except ValueError:
+        return
+    READY.unlink(missing_ok=True)
+    discard(STAGED, REPLACED, SNAPSHOT)
+    os.close(lock)
 
 
 def discard(*names: str) -> None:
