@@ -495,8 +495,7 @@ def test_files_of_other_owners_are_backed_up_and_replaced(site: Stack, tmp_path:
 def test_a_file_that_is_deleted_while_it_is_backed_up_is_in_it(images: str) -> None:
     program = """
 import io, sqlite3, sys, tarfile
-sys.path.insert(0, "/uwsgi")
-import backup
+from stack.backup import write as backup
 sqlite3.connect("/srv/data/db.sqlite3").execute("CREATE TABLE a (b)")
 upload = backup.MEDIA / "public" / "upload"
 upload.write_text("uploaded")

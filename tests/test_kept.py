@@ -288,7 +288,6 @@ print(json.dumps([staged[0], *run("stack", "restore", "swap", "token")[::2], row
 def test_a_start_leaves_alone_what_a_restore_is_unpacking(program: Callable[[str], Any]) -> None:
     left = program("""
 site(default=SQLITE | {"NAME": "/srv/data/db.sqlite3"})
-sys.path.insert(0, "/opt")
 from stack.backup import archive
 left = []
 for volume in (DATA, MEDIA):

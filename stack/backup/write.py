@@ -24,6 +24,7 @@ from pathlib import Path
 from ..paths import DATA, MEDIA
 from . import archive, kept
 from .archive import SUMS
+from .gzip_stream import GzipWriter
 from .kept import files
 
 # What a run makes on the volumes; a run that was killed leaves it to the next one to remove.
@@ -157,8 +158,8 @@ def send(output, snapshots: dict[str, Path], databases: dict[str, Path]) -> None
         "migrations": archive.known_migrations()[0],
     }
     sums = []
-    # The fastest level: pictures do not get smaller, and the site wants the processor.
-    with tarfile.open(fileobj=output, mode="w|gz", compresslevel=1) as tar:
+    stream = GzipWriter(output)
+    with tarfile.open(fileobj=stream, mode="w", copybufsize=1 << 20) as tar:
 
         def add(name: str, file, status: os.stat_result | None = None) -> None:
             member = tarfile.TarInfo(name)
@@ -175,6 +176,7 @@ def send(output, snapshots: dict[str, Path], databases: dict[str, Path]) -> None
                 with path.open("rb") as file:
                     add(f"{directory}/{path.relative_to(snapshot)}", file, os.fstat(file.fileno()))
         add(SUMS, io.BytesIO("".join(sums).encode(errors="surrogateescape")))
+    stream.close()
 
 
 if __name__ == "__main__":
