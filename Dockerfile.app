@@ -59,6 +59,7 @@ WORKDIR /app
 COPY uwsgi/ /uwsgi/
 COPY stack/ /opt/stack/
 COPY mysite/ ./
+RUN [ ! -e stack ] || { echo 'mysite/ has a package with the name "stack", which is taken: rename it.' >&2; exit 1; }
 ARG SITE_SETTINGS
 ENV PYTHONPATH=/app:/opt
 RUN DJANGO_SETTINGS_MODULE=stack.build_settings /venv/bin/python3 -m django collectstatic --no-input --verbosity 0; \

@@ -10,6 +10,7 @@ asks so before anything changes, scripts/reload before the workers change.
 
 import filecmp
 import os
+import re
 import shutil
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError
+from django.core.management.base import SystemCheckError
 from django.db import DatabaseError
 
 from . import env, paths, secret_key, timeouts
@@ -76,7 +78,15 @@ def check() -> None:
 
     # Warnings stop the start too: plain "check --deploy" exits 0 with them.
     deploy = not settings.DEBUG
-    call_command("check", deploy=deploy, fail_level="WARNING" if deploy else "ERROR")
+    try:
+        call_command("check", deploy=deploy, fail_level="WARNING" if deploy else "ERROR")
+    except SystemCheckError as error:
+        found = sorted({*re.findall(r"\(([\w.-]+\.[CEIW]\d+)\)", str(error))})
+        print(error, file=sys.stderr)
+        raise CommandError(
+            f"Django's checks found {', '.join(found) or 'something'}: the lines above say what to do; a"
+            " warning that is none here goes into SILENCED_SYSTEM_CHECKS in the settings."
+        ) from None
 
 
 def judge() -> None:

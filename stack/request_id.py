@@ -2,7 +2,7 @@
 One id for one request, in every log line.
 
 nginx makes the id and hands it down as ``HTTP_X_REQUEST_ID``; a value that the client sent never
-gets here (nginx/uwsgi.conf). uwsgi/checked_wsgi.py takes it, before any middleware, which may log or fail; this
+gets here (nginx/uwsgi.conf). stack/answers.py takes it, before any middleware, which may log or fail; this
 module carries it to the log.
 """
 

@@ -90,6 +90,22 @@ def test_variables_of_the_sites_own_do_not(images: str) -> None:
     assert (output.code, output.err) == (0, "")
 
 
+def test_a_warning_of_djangos_checks_stops_the_start_and_says_how_to_go_on(images: str) -> None:
+    settings = "from mysite.settings import *\nX_FRAME_OPTIONS = 'SAMEORIGIN'\n"
+    path = {"PYTHONPATH": "/app:/opt:/tmp", "SITE_SETTINGS": "shop"}
+    command = f'echo "{settings}" >/tmp/shop.py; exec stack init'
+    output = run_once(f"{images}-app", ["bash", "-c", command], {**DEFAULTS, **path})
+    assert output.code == 1
+    assert output.err.splitlines()[-1] == (
+        "init: Django's checks found security.W019: the lines above say what to do; a warning that is none"
+        " here goes into SILENCED_SYSTEM_CHECKS in the settings."
+    )
+    silenced = settings + "SILENCED_SYSTEM_CHECKS = ['security.W019']\n"
+    command = f'echo "{silenced}" >/tmp/shop.py; exec stack init'
+    output = run_once(f"{images}-app", ["bash", "-c", command], {**DEFAULTS, **path})
+    assert (output.code, output.err) == (0, "")
+
+
 def test_a_typo_in_env_stops_the_stack(
     make_stack: Callable[..., Stack], project_copy: Path, pytestconfig: pytest.Config
 ) -> None:
