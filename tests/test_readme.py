@@ -80,7 +80,7 @@ def as_with_umask_077(project: Path) -> None:
     subprocess.run(["chmod", "--recursive", "go=", project], check=True)
 
 
-@pytest.mark.timeout(600)  # it builds all images without the cache
+@pytest.mark.timeout(1200)  # it builds all images without the cache
 def test_the_readme_from_top_to_bottom(
     make_stack: Callable[..., Stack],
     project_copy: Path,
@@ -97,7 +97,7 @@ def test_the_readme_from_top_to_bottom(
             if command.endswith("--no-cache"):
                 as_with_umask_077(project_copy)
             terminal = pexpect.spawn(
-                "bash", ["-c", command], cwd=project_copy, encoding="utf-8", timeout=240
+                "bash", ["-c", command], cwd=project_copy, encoding="utf-8", timeout=500
             )
             terminal.expect(expected)
             if command.endswith("createsuperuser"):
