@@ -89,6 +89,35 @@ def check() -> None:
         ) from None
 
 
+def check_migrations() -> None:
+    """
+    Raise ``CommandError`` when models of the site's own apps differ from what their migrations make.
+
+    As ``makemigrations --check``, without a database; but not for installed packages, whose migrations are
+    their authors' to write. An app without the package ``migrations`` counts: its tables are never made.
+    """
+    from django.apps import apps
+    from django.conf import settings
+    from django.db.migrations.autodetector import MigrationAutodetector
+    from django.db.migrations.loader import MigrationLoader
+    from django.db.migrations.state import ProjectState
+
+    own = {
+        app.label
+        for app in apps.get_app_configs()
+        if not Path(app.path).is_relative_to(sys.prefix)
+        and settings.MIGRATION_MODULES.get(app.label, "") is not None
+    }
+    loader = MigrationLoader(None)
+    detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps))
+    changes = detector.changes(loader.graph, trim_to_apps=own, convert_apps=own)
+    if lacking := sorted(own & changes.keys()):
+        raise CommandError(
+            f"models have changed without a migration in {', '.join(lacking)}:"
+            f' run "manage.py makemigrations {" ".join(lacking)}", and add what it writes.'
+        )
+
+
 def judge() -> None:
     """Import the site as uWSGI will, and check it; changes nothing. Raises what the site raises."""
     from django.conf import settings
@@ -96,6 +125,7 @@ def judge() -> None:
 
     import_string(settings.WSGI_APPLICATION)
     check()
+    check_migrations()
 
 
 def main() -> None:

@@ -202,6 +202,12 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
         'unknown directive "sendfiles" in nginx/limits.conf:',
         "",
     ),
+    "has a model without its migration": (
+        append("mysite/release/models.py", "class New(models.Model): pass"),
+        "models have changed without a migration in release:"
+        ' run "manage.py makemigrations release", and add what it writes.',
+        "",
+    ),
     "does not migrate": (migration, 'init: near "NONSENSE"', ""),
     "does not boot": (
         append("mysite/mysite/wsgi.py", "if os.getpid() == 1: raise RuntimeError('no boot')"),

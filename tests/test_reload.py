@@ -92,6 +92,11 @@ def test_changed_code_is_served_after_a_reload_and_not_before(site: Terminal) ->
         ("mysite/urls.py", "import nowhere", "No module named 'nowhere'"),
         ("mysite/wsgi.py", "1 / 0", "division by zero"),
         ("mysite/settings.py", "ROOT_URLCONF = 'gone'", "No module named 'gone'"),
+        (
+            "welcome/models.py",
+            "class New(models.Model): pass",
+            "models have changed without a migration in welcome",
+        ),
     ],
 )
 def test_code_that_does_not_work_leaves_the_old_one_serving(
