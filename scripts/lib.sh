@@ -107,46 +107,28 @@ volume() {
         part == "volumes:" && this == name && /^    name:/ { gsub(/"/, "", $2); print $2 }'
 }
 
-# fit_compose: lets Compose start the images of $project as they are: those of 20281f2 and before need
-# compose/older.yaml. To be called when the images have changed.
+# command_of_image: the command by which the site's image is asked for something (stack/__main__.py): it says so in a
+# label. Those of 20281f2 and before have none.
+command_of_image() { docker image inspect --format '{{index .Config.Labels "stack.command"}}' "$project-app" 2>/dev/null; }
+
+# fit_compose: lets Compose start the site's image as it is: those without a command need compose/older.yaml.
 fit_compose() {
-    : "${files:=${COMPOSE_FILE:-$(sed --quiet "s/^COMPOSE_FILE=//p" .env 2>/dev/null | tail --lines=1 | tr --delete "\"'")}}"
-    COMPOSE_FILE=${files:=compose.yaml}
-    [ "$(docker image inspect --format '{{index .Config.Labels "stack.command"}}' "$project-app" 2>/dev/null)" ] ||
-        COMPOSE_FILE+=:compose/older.yaml
-    export COMPOSE_FILE
+    [ ! "$(command_of_image)" ] || return 0
+    COMPOSE_FILE=${COMPOSE_FILE:-$(sed --quiet "s/^COMPOSE_FILE=//p" .env 2>/dev/null | tail --lines=1 | tr --delete "\"'")}
+    export COMPOSE_FILE=${COMPOSE_FILE:-compose.yaml}:compose/older.yaml
 }
 
-# program OBJECT WORD: the command, in words for a shell, by which a container or an image of the site is asked
-# for something (stack/__main__.py). Images say so in a label; those of 20281f2 and before have none.
+# program WORD: the command that does what the word stands for, in a container of the site's image.
 program() {
     local command
-    command=$(docker inspect --format '{{index .Config.Labels "stack.command"}}' "$1")
-    if [ "$command" ]; then
-        echo "$command $2"
-        return
-    fi
-    # shellcheck disable=SC2016 # the dollars are for the container's shell
-    case $2 in
-        init) echo "python3 /uwsgi/init.py" ;;
-        check) echo "python3 /uwsgi/init.py --check" ;;
-        check-uwsgi) echo "uwsgi --ini /uwsgi/mysite.ini --hook-asap exit:0" ;;
-        promote) echo "python3 /uwsgi/publish.py" ;;
-        drain) echo "python3 /uwsgi/drain.py && python3 /uwsgi/pause.py" ;;
-        rotate | forget) echo "python3 /uwsgi/secret_key.py $2" ;;
-        serves) echo '[ /run/uwsgi/mysite.sock -ef "/run/uwsgi/$HOSTNAME.sock" ]' ;;
-        workers) echo 'for id in $(</proc/1/task/1/children); do
-            ! grep --quiet --null-data mysite.ini "/proc/$id/cmdline" || echo "$id"
-        done' ;;
-        *) echo "python3 /uwsgi/$2.py" ;;
-    esac
+    command=$(command_of_image)
+    if [ "$command" ]; then echo "$command $1"; else echo "python3 /uwsgi/$1.py"; fi
 }
-# ask CONTAINER WORD: has a container of the site run that.
-ask() { docker exec "$1" bash -c "$(program "$1" "$2")"; }
 
 # job WORD ARGUMENT…: runs a program of the stack in a container of its own, with the site's volumes and as the
 # site's user, whether the site runs or not. stdin and stdout are the program's.
-job() { docker compose run --rm --no-deps --no-TTY init bash -c "$(program "$project-app" "$1")"' "$@"' job "${@:2}"; }
+# shellcheck disable=SC2046 # several words
+job() { docker compose run --rm --no-deps --no-TTY init $(program "$1") "${@:2}"; }
 
 # only_one: ends the script while another one that changes the stack is at work. The lock is on the
 # project's folder; the kernel takes it back, also from a script that was killed.
@@ -166,25 +148,13 @@ check_settings() {
     project_name >/dev/null
 }
 
-# build_images: returns Compose's status. At a terminal, what Compose shows is worth seeing.
-build_images() {
-    use_local_ca
-    if [ -t 2 ]; then
-        say "Building the images"
-        docker compose build
-    else
-        step "Building the images" docker compose build
-    fi
-}
+# has_python: whether python3 is one that scripts/lib/release can do with.
+has_python() { python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-# has_emperor: whether compose/emperor.yaml is in use. (Not a pipe: grep's early end would end Compose.)
-has_emperor() { grep --quiet --line-regexp vassals < <(docker compose config --services); }
-
-# one_shot_services: the jobs before a start, in their order, one a line; certificate is of compose/tls.yaml.
-one_shot_services() {
-    local job services
-    services=$(docker compose config --services)
-    for job in init certificate nginx-config; do
-        grep --line-regexp --fixed-strings "$job" <<<"$services" || true
-    done
+# go_on_in_python MODULE ARGUMENT…: becomes a program of scripts/lib/release, which says by itself what is wrong.
+go_on_in_python() {
+    has_python ||
+        fail 'this needs Python 3.11 or later as "python3": install it, or let scripts/up do that, as root on Debian or Ubuntu.'
+    rm --force "$STEP_LOG"
+    PYTHONPATH=scripts/lib exec python3 -B -m "$@"
 }

@@ -377,6 +377,94 @@ def test_a_changed_setting_reaches_nginx_by_a_reload_where_that_is_enough(site: 
     site.deploys()
 
 
+@pytest.fixture
+def overlay(site: Site) -> Iterator[Callable[[str], None]]:
+    """Return a function that gives the site more services; their containers are gone after the test."""
+
+    def write(services: str) -> None:
+        (site.directory / "more.yaml").write_text(f"services:\n{services}")
+
+    # Not in .env, which the containers get, too.
+    site.environment["COMPOSE_FILE"] = "compose.yaml:more.yaml"
+    yield write
+    del site.environment["COMPOSE_FILE"]
+    (site.directory / "more.yaml").unlink()
+    process = site.run("docker", "compose", "up", "--wait", "--remove-orphans")
+    assert process.returncode == 0, process.stderr
+
+
+SERVICE = """
+    image: ${COMPOSE_PROJECT_NAME}-app
+    pull_policy: never
+    network_mode: none
+    restart: always
+    stop_grace_period: 1s
+"""
+DATABASE = f"""
+  database:{SERVICE}
+    command: [bash, -c, "touch /tmp/there; sleep infinity & wait"]
+    healthcheck: {{ test: [CMD, test, -e, /tmp/there], start_period: 9s, start_interval: 200ms }}
+  init:
+    depends_on: {{ database: {{ condition: service_healthy }} }}
+"""
+
+
+@pytest.mark.parametrize("script", ["deploy", "up"])
+def test_a_database_added_to_a_running_site_is_started_before_the_jobs(
+    site: Site, overlay: Callable[[str], None], script: str
+) -> None:
+    """The jobs before a start need it, so it is started before them."""
+    before = ids(site)
+    overlay(DATABASE)
+    process = site.run(f"scripts/{script}")
+    assert process.returncode == 0, process.stderr
+    assert re.search(r"  Starting database … done .*\n(.*\n)*.*(Running|Preparing)", process.stderr)
+    assert site.stack.container("database").attrs["State"]["Health"]["Status"] == "healthy"
+    if script == "deploy":
+        assert ids(site) == before
+
+
+def test_a_service_that_dies_makes_the_old_release_go_on(
+    site: Site, code: Path, overlay: Callable[[str], None]
+) -> None:
+    """Each service must run, or else the old release goes on, with all that it had."""
+    worker = f"  worker:{SERVICE}    command: [python, work.py]\n"
+    overlay(worker)
+    (code / "mysite" / "work.py").write_text("import signal\nsignal.pause()\n")
+    site.deploys()
+    assert site.stack.container("worker").status == "running"
+    before, release = site.all(), site.release()
+
+    name_release(code, "bad")
+    (code / "mysite" / "work.py").write_text("import time\ntime.sleep(2)\nimport nowhere\n")
+    process = site.deploy()
+    assert refusal(process) == (
+        "worker does not run as it should: the lines above, from its log, say why."
+        " The old release goes on."
+    )
+    assert "ModuleNotFoundError: No module named 'nowhere'" in process.stderr
+    assert site.release() == release
+    assert site.all() == before
+
+    # Nor may one that was added do so, and nothing is left of it.
+    (code / "mysite" / "work.py").write_text("import signal\nsignal.pause()  # as well\n")
+    overlay(f"{worker}  another:{SERVICE}    command: ['false']\n")
+    assert refusal(site.deploy()).startswith("another does not run as it should")
+    assert site.all() == before
+
+
+def test_what_changes_no_container_replaces_none(
+    site: Site, overlay: Callable[[str], None]
+) -> None:
+    """What Compose puts into its own hash differs between its versions: depends_on, for one."""
+    before = ids(site)
+    overlay("  nginx:\n    depends_on: { init: { condition: service_completed_successfully } }\n")
+    hashes = site.run("docker", "compose", "config", "--hash", "nginx").stdout
+    assert hashes.split()[1] not in before["nginx"]
+    assert "Nothing has changed" in site.deploys()
+    assert ids(site) == before
+
+
 def test_a_stop_finishes_what_is_being_answered(site: Site) -> None:
     """What is being answered is finished first, and nothing is left behind."""
     for services in (["app"], []):

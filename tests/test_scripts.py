@@ -553,6 +553,19 @@ def test_venv_refuses_a_python_that_is_too_old(terminal: Terminal) -> None:
     )
 
 
+@pytest.mark.parametrize("script", ["deploy", "reload", "rotate-secret-key", "up"])
+def test_a_python_that_is_too_old_is_named(terminal: Terminal, script: str) -> None:
+    """scripts/up installs one where it may; here apt-get finds no package lists."""
+    terminal.fake("python3", "exit 1")
+    options = ["--no-install"] if script == "up" else []
+    assert refusal(terminal.run(f"scripts/{script}", *options)) == (
+        'this needs Python 3.11 or later as "python3": install it, or let scripts/up do that,'
+        " as root on Debian or Ubuntu."
+    )
+    if script == "up":
+        assert refusal(terminal.run("scripts/up")).startswith("the package lists could not be read")
+
+
 def test_lock_says_that_it_needs_uv(terminal: Terminal) -> None:
     terminal.uninstall("uv")
     assert refusal(terminal.run("scripts/lock")) == (
