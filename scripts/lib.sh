@@ -92,10 +92,11 @@ project_name() {
 }
 
 # find_site: sets $project to the name that Compose has for this stack. Ends the script where there is no
-# engine, or no image yet.
+# engine, or no image yet, or where the name is another site's.
 find_site() {
     project=$(project_name)
     need_engine
+    own_name
     docker image inspect "$project-app" >/dev/null 2>&1 ||
         fail "there is no image of this site here: run scripts/up first."
     fit_compose
@@ -129,6 +130,25 @@ program() {
 # site's user, whether the site runs or not. stdin and stdout are the program's.
 # shellcheck disable=SC2046 # several words
 job() { docker compose run --rm --no-deps --no-TTY init $(program "$1") "${@:2}"; }
+
+# own_name: ends the script where $project is the name of a site in another folder, whose containers and data
+# would be taken for this one's. That folder is a label of an empty volume, which outlives scripts/down; a site
+# that has none yet (of an older release, or started by Compose alone) has it on its containers. "moved": from
+# now on it is this folder.
+own_name() {
+    local mark=$project-folder data owner label=com.docker.compose.project
+    data=$(volume data)
+    if [ "${1-}" = moved ] || ! docker volume inspect "$data" >/dev/null 2>&1; then
+        docker volume rm --force "$mark" >/dev/null
+    fi
+    owner=$(docker volume inspect --format '{{.Labels.folder}}' "$mark" 2>/dev/null) ||
+        owner=$([ "${1-}" = moved ] || docker ps --all --filter "label=$label=$project" --format "{{.Label \"$label.working_dir\"}}" | head --lines=1)
+    [[ ! $owner || $owner -ef . ]] ||
+        fail "the name $project is that of the site in $owner: give this one a name of its own with COMPOSE_PROJECT_NAME=… in .env; or, if it is that site, and its folder was moved, run scripts/up --moved, once."
+    ! docker volume inspect "$data" >/dev/null 2>&1 ||
+        docker volume create --label "$label=$project" --label "folder=$(pwd -P)" "$mark" >/dev/null
+}
+
 
 # only_one: ends the script while another one that changes the stack is at work. The lock is on the
 # project's folder; the kernel takes it back, also from a script that was killed.

@@ -120,7 +120,7 @@ def test_up_starts_the_site_and_down_deletes_nothing_unasked(terminal: Terminal)
 
     # Data is deleted only for a clear yes.
     before, volumes = terminal.containers(), terminal.volumes()
-    assert len(volumes) == 6
+    assert len(volumes) == 7  # six, and the mark of the folder
     for answer in ("no\n", "y\n", "\n", ""):
         process = terminal.run("scripts/down", "--volumes", answer=answer)
         assert "deletes the database, all uploads and the secret key" in process.stderr
@@ -139,6 +139,55 @@ def test_up_starts_the_site_and_down_deletes_nothing_unasked(terminal: Terminal)
     process = terminal.run("scripts/down", "--volumes", answer="yes\n")
     assert process.returncode == 0, process.stderr
     assert terminal.volumes() == set()
+
+
+def test_a_second_folder_with_the_name_of_a_site_is_refused(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    """The second gets nothing of the first, running or stopped; a folder that was moved goes on, once told so."""
+    here = terminal.directory
+    copy = tmp_path / "copy" / here.name
+    shutil.copytree(here, copy)
+
+    def works(*command: str) -> None:
+        process = terminal.run(*command, cwd=terminal.directory)
+        assert process.returncode == 0, process.stderr
+
+    def refused(folder: Path, *owner: str) -> None:
+        (folder / "a.tar.gz").touch()
+        for command in ("up", "deploy", "reload", "backup", "restore a.tar.gz", "down", "down --volumes"):  # fmt: skip
+            name, *rest = command.split()
+            said = refusal(terminal.run(f"scripts/{name}", *rest, cwd=folder, answer="yes\n"))
+            assert said == (
+                f"the name {terminal.stack.project} is that of the site in {owner[0]}:"
+                " give this one a name of its own with COMPOSE_PROJECT_NAME=… in .env;"
+                " or, if it is that site, and its folder was moved, run scripts/up --moved, once."
+            )
+
+    works("scripts/up")
+    mark = terminal.stack.engine.volumes.get(f"{terminal.stack.project}-folder")
+    mark.remove()  # as with a site that an older release started
+    before = terminal.containers()
+    refused(copy, str(here))
+    assert terminal.containers() == before
+    works("scripts/down")
+    refused(copy, str(here))
+    link = tmp_path / "link"
+    link.symlink_to(here)
+    works("env", f"--chdir={link}", "scripts/up")
+
+    terminal.directory = here.with_name("moved")
+    here.rename(terminal.directory)
+    refused(terminal.directory, str(here))
+    works("scripts/up", "--moved")
+    works("scripts/up")
+    refused(copy, str(terminal.directory))
+
+    process = terminal.run("scripts/down", "--volumes", answer="yes\n")
+    assert process.returncode == 0, process.stderr
+    assert terminal.volumes() == set()
+    process = terminal.run("scripts/backup", cwd=copy)
+    assert refusal(process).startswith("there is nothing to back up")
 
 
 # -- up, when it cannot

@@ -8,6 +8,7 @@ EXAMPLE = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_tex
 BUILD_ONLY = {
     "BUILD_CA",
     "COMPOSE_FILE",
+    "COMPOSE_PROJECT_NAME",
     "SITE_SETTINGS",
 }  # no container gets them from compose.yaml
 DEFAULTS = {name: value for name, value in EXAMPLE.items() if name not in BUILD_ONLY}
