@@ -149,7 +149,6 @@ own_name() {
         docker volume create --label "$label=$project" --label "folder=$(pwd -P)" "$mark" >/dev/null
 }
 
-
 # only_one: ends the script while another one that changes the stack is at work. The lock is on the
 # project's folder; the kernel takes it back, also from a script that was killed.
 only_one() {
