@@ -21,13 +21,15 @@ from django.core.management import CommandError
 from django.core.management.base import SystemCheckError
 from django.db import DatabaseError
 
-from . import env, paths, secret_key, timeouts
+from . import env, paths, secret_key
 from .backup import kept, restore
 from .fsync import sync
 
 
 def make_media_directories() -> None:
     """Create the directories of the uploads; remove what interrupted uploads left behind."""
+    from . import timeouts  # reads a variable that has to be checked first
+
     for directory in (paths.PUBLIC, paths.PRIVATE, paths.UNFINISHED):
         directory.mkdir(mode=0o750, exist_ok=True)
     for file in paths.UNFINISHED.iterdir():

@@ -64,6 +64,8 @@ def test_the_example_works_when_every_line_is_uncommented(project_copy: Path) ->
 BAD: list[tuple[dict[str, str | None], str]] = [
     ({"SITE_URL": None}, "SITE_URL is not set; see .env.example."),
     ({"SITE_URL": "example.com"}, "SITE_URL is wrong: 'example.com' is not an address"),
+    ({"SITE_REQUEST_TIMEOUT": None}, "SITE_REQUEST_TIMEOUT is not set; see .env.example."),
+    ({"SITE_REQUEST_TIMEOUT": "08"}, "SITE_REQUEST_TIMEOUT is wrong: '08' is not a whole number"),
     ({"SITE_WORKER": "4"}, "SITE_WORKER is not a setting: did you mean SITE_WORKERS?"),
     (
         {"SITE_SETTINGS": "shop.settings"},
