@@ -57,12 +57,26 @@ NOT_HERE = {
 }
 
 
+def commands_in(page: str) -> list[str]:
+    """Return the commands that a page shows, in its order, each as often as it is there."""
+    text = (ROOT / page).read_text()
+    inline = r"`((?:docker compose|scripts/)[^`\n]*[a-z])`"
+    found = re.findall(rf"```console\n(.*?)\n```|{inline}", text, re.DOTALL)
+    return [line for block, command in found for line in (block or command).splitlines()]
+
+
 def test_no_command_that_a_reader_is_shown_is_left_out() -> None:
-    text = "\n".join((ROOT / page).read_text() for page in PAGES)
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    inline = re.findall(r"`((?:docker compose|scripts/)[^`]*[a-z])`", text)
-    shown = {line for block in blocks for line in block.splitlines()} | set(inline)
+    shown = {command for page in PAGES for command in commands_in(page)}
     assert shown - {"docker compose up"} == set(EXPECTED) | NOT_HERE
+
+
+def test_the_chinese_readme_shows_the_same_commands_and_links() -> None:
+    assert commands_in("README.zh-CN.md") == commands_in("README.md")
+    links = [
+        re.findall(r"\]\(((?!README)[^)]+)\)", (ROOT / page).read_text())
+        for page in ("README.md", "README.zh-CN.md")
+    ]
+    assert links[0] == links[1]
 
 
 def as_with_umask_077(project: Path) -> None:
