@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -167,21 +168,29 @@ def images(run: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
+def free_port() -> Iterator[Callable[[], int]]:
     """Return a function that finds a port on which nothing listens."""
-    # Five hundred ports for each process, below those that the kernel gives to outgoing connections:
-    # two workers, or two runs, then hardly ever find the same one at the same moment.
-    first = 20_000 + os.getpid() % 24 * 500
-    candidates = iter(range(first, first + 500))
+    with contextlib.ExitStack() as lock:
+        # Five hundred ports for each process, below those that the kernel gives to outgoing connections: what
+        # one worker has found, and not yet taken, another one of any run would find as well.
+        for first in range(20_000, 32_000, 500):
+            with contextlib.suppress(OSError):  # somebody has it
+                file = (Path(tempfile.gettempdir()) / f"mysite-test-ports-{first}").open("w")
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.enter_context(file)
+                break
+        else:
+            raise RuntimeError("too many runs of the tests at once: all ports are taken")
+        candidates = iter(range(first, first + 500))
 
-    def find() -> int:
-        for port in candidates:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)):
-                    return port
-        raise RuntimeError("no free port left")
+        def find() -> int:
+            for port in candidates:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)):
+                        return port
+            raise RuntimeError("no free port left")
 
-    return find
+        yield find
 
 
 @pytest.fixture(scope="session")
@@ -348,14 +357,17 @@ def assert_no_trouble(item: pytest.Item) -> None:
     expected = [re.compile(mark.args[0]) for mark in item.iter_markers("expect_log")]
     for stack, since in item.stash[STACKS]:
         # One question for all containers: this is asked after each test.
-        label = f"{PROJECT_LABEL}={stack.project}"
-        for container in stack.engine.api.containers(all=True, filters={"label": label}):
+        labels = [f"{PROJECT_LABEL}={stack.project}", "com.docker.compose.oneoff=False"]
+        seen = set()
+        for container in stack.engine.api.containers(all=True, filters={"label": labels}):
             if (service := container["Labels"][SERVICE_LABEL]) not in SERVICES:
                 continue
+            seen.add(service)
             log = stack.engine.api.logs(container["Id"], since=since, tail=LOG_LINES)
             for line in log.decode(errors="replace").splitlines():
                 if TROUBLE.search(line) and not any(pattern.search(line) for pattern in expected):
                     pytest.fail(f"unexpected line in the log of {service}:\n{line}")
+        assert seen == {*SERVICES}, f"{stack} has only {seen}"
 
 
 @pytest.hookimpl(wrapper=True)
