@@ -461,7 +461,7 @@ def test_a_strange_server_ends_nothing_but_itself(
     with server(talk) as routes:
         started = time.monotonic()
         findings = look("http://strange.localhost", routes)
-        assert time.monotonic() - started < 3.5
+        assert time.monotonic() - started < 6  # the budget, and what a busy machine adds
     causes = [finding.cause for finding in findings if finding.verdict is Verdict.BROKEN]
     assert causes[:1] == ([cause] if cause else []), shown(findings)
     assert {finding.hop for finding in findings} == set(blackbox.HOPS)
