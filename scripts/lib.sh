@@ -115,7 +115,7 @@ command_of_image() { docker image inspect --format '{{index .Config.Labels "stac
 # fit_compose: lets Compose start the site's image as it is: those without a command need compose/older.yaml.
 fit_compose() {
     [ ! "$(command_of_image)" ] || return 0
-    COMPOSE_FILE=${COMPOSE_FILE:-$(sed --quiet "s/^COMPOSE_FILE=//p" .env 2>/dev/null | tail --lines=1 | tr --delete "\"'")}
+    COMPOSE_FILE=${COMPOSE_FILE:-$({ sed --quiet "s/^COMPOSE_FILE=//p" .env 2>/dev/null || true; } | tail --lines=1 | tr --delete "\"'")}
     export COMPOSE_FILE=${COMPOSE_FILE:-compose.yaml}:compose/older.yaml
 }
 
