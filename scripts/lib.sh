@@ -149,10 +149,13 @@ own_name() {
         docker volume create --label "$label=$project" --label "folder=$(pwd -P)" "$mark" >/dev/null
 }
 
-# only_one: ends the script while another one that changes the stack is at work. The lock is on the
-# project's folder; the kernel takes it back, also from a script that was killed.
+# only_one: ends the script while another one that changes the stack is at work. The lock is on a
+# file named after the project (scripts/lib/release/project.py has it, too); the kernel takes it back, also from a
+# script that was killed.
 only_one() {
-    exec 9<.
+    local lock=/tmp/compose-$project.lock
+    (umask 022 && set -o noclobber && : >"$lock") 2>/dev/null || true
+    exec 9<"$lock"
     flock --nonblock 9 || fail "another script is changing this stack at the moment: wait until it has ended, then run this again."
 }
 

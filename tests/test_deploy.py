@@ -321,20 +321,28 @@ def test_a_deploy_that_is_interrupted_leaves_the_old_release(site: Site, reads: 
 
 
 def test_no_two_scripts_change_the_stack_at_once(site: Site) -> None:
+    """Whatever they are to do. Another project in the same folder is another stack."""
     before = site.all()
+    lock = f"/tmp/compose-{site.stack.project}.lock"
     with subprocess.Popen(
-        ["flock", ".", "sh", "-c", "echo; read x"],
+        ["flock", lock, "sh", "-c", "echo; read x"],
         cwd=site.directory,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as first:
         assert first.stdout
         first.stdout.read(1)
-        for script in ("deploy", "up", "reload"):
-            assert refusal(site.run(f"scripts/{script}")) == (
+        for script in ("deploy", "up", "reload", "rotate-secret-key", "restore compose.yaml"):
+            name, *arguments = script.split()
+            assert refusal(site.run(f"scripts/{name}", *arguments)) == (
                 "another script is changing this stack at the moment:"
                 " wait until it has ended, then run this again."
             )
+        other = f"{site.stack.project}-other"
+        assert (
+            "changing this stack"
+            not in site.run("scripts/reload", COMPOSE_PROJECT_NAME=other).stderr
+        )
         first.communicate(b"\n")
     assert site.all() == before
 

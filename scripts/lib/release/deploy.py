@@ -435,8 +435,9 @@ def main() -> None:
     parser.add_argument("--rollback", action="store_true")
     parser.add_argument("--timeout", type=int, default=60)
     options = parser.parse_args()
-    with only_one():
-        Release(Project(), options.timeout).deploy(options.rollback)
+    project = Project()
+    with only_one(project):
+        Release(project, options.timeout).deploy(options.rollback)
 
 
 if __name__ == "__main__":

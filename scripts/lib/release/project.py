@@ -280,15 +280,22 @@ def inspect_image(name: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def only_one() -> Iterator[None]:
+def only_one(project: Project) -> Iterator[None]:
     """
-    Keep other scripts from changing the stack; raise ``Failure`` while one is at work.
+    Keep other scripts from changing a project's stack; raise ``Failure`` while one is at work.
 
-    The lock is on the project's folder; the kernel takes it back, also from a script that was killed.
+    The lock is on a file named after the project, the same as in scripts/lib.sh: a folder may have several. The
+    kernel takes it back, also from a script that was killed.
     """
-    folder = os.open(".", os.O_RDONLY)
+    path = f"/tmp/compose-{project.name}.lock"  # noqa: S108
+    # Made by whoever comes first, and read by all: in /tmp nobody may write to another one's file.
+    with contextlib.suppress(FileExistsError):
+        new = os.open(path, os.O_CREAT | os.O_EXCL, 0o644)
+        os.fchmod(new, 0o644)
+        os.close(new)
+    file = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
         raise Failure(
@@ -296,7 +303,7 @@ def only_one() -> Iterator[None]:
             " wait until it has ended, then run this again."
         ) from None
     finally:
-        os.close(folder)
+        os.close(file)
 
 
 # -- what can be told without asking anybody

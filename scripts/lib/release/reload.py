@@ -100,8 +100,9 @@ def watch(project: Project) -> None:
         if (now := state_of_code()) != before:
             before = now
             try:
-                with only_one():
-                    reload(Project())
+                project = Project()
+                with only_one(project):
+                    reload(project)
             except Failure as failure:
                 say(f"\nscripts/reload: {failure}")
 
@@ -114,8 +115,9 @@ def main() -> None:
         with contextlib.suppress(Interrupted):
             watch(Project())
     else:
-        with only_one():
-            reload(Project())
+        project = Project()
+        with only_one(project):
+            reload(project)
 
 
 if __name__ == "__main__":

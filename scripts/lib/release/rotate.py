@@ -9,8 +9,9 @@ from release.terminal import CommandFailed, Failure, say, script, step
 
 def main() -> None:
     """Do what the one argument says, "rotate" or "forget"; raise ``Failure`` with what there is instead."""
-    with only_one():
-        app = running_app(Project())
+    project = Project()
+    with only_one(project):
+        app = running_app(project)
         try:
             said = app.tell(sys.argv[1])
         except CommandFailed as error:

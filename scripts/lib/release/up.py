@@ -172,8 +172,8 @@ def refuse_ill(service: str, container: Container, is_job: bool) -> None:
 
 def main() -> None:
     """Do all that; scripts/up has seen to the engine and to the base image."""
-    with only_one():
-        site = Site()
+    site = Site()
+    with only_one(site.project):
         site.refuse_taken_ports()
         site.refuse_full_disk()
         site.project.build()
