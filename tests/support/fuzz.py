@@ -35,7 +35,6 @@ PAGES = {
     "wsgi/no_head": "500",
     "wsgi/words": "500",
     "wsgi/no_status": "500",
-    "wsgi/late_head": "503",
     "answers/parts?raise=2": "broken",
     "answers/parts?raise=3&length=20000": "broken",
     "answers/parts?length=20001": "broken",
