@@ -1,9 +1,11 @@
 """What views do, and what becomes of it on its way through nginx and uWSGI (tests/views)."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import requests
@@ -116,6 +118,28 @@ def test_an_error_page_is_no_download(stack: Stack, spoil: str) -> None:
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.raw.headers.getlist("Cache-Control") == ["no-store"]
     assert not {"Content-Disposition", "Set-Cookie", "Expires"} & {*answer.headers}
+
+
+# -- a body that is large
+
+
+@pytest.mark.expect_log("RequestDataTooBig|TooManyFieldsSent|TooManyFilesSent|exceeded settings")
+@pytest.mark.parametrize(
+    ("setting", "body"),
+    [
+        ("MEMORY_SIZE", {"data": b"x" * 3_000_000}),
+        ("NUMBER_FIELDS", {"data": {f"field{number}": "x" for number in range(1001)}}),
+        ("NUMBER_FILES", {"files": {f"file{number}": b"x" for number in range(101)}}),
+    ],
+)
+def test_what_is_no_file_has_a_limit_of_its_own(
+    stack: Stack, setting: str, body: dict[str, Any]
+) -> None:
+    """Django's, far below SITE_MAX_UPLOAD_MB; and the log names the setting that moves it."""
+    answer = requests.post(f"{stack.url}/form", timeout=10, **body)
+    assert answer.status_code == 400
+    event = stack.log_entry("app", answer.headers["X-Request-ID"])
+    assert f"DATA_UPLOAD_MAX_{setting}" in json.dumps(event)
 
 
 # -- streams, and answers that are not whole

@@ -34,3 +34,16 @@ def test_every_link_of_the_docs_leads_somewhere(page: Path) -> None:
             target = (page.parent / name).resolve() if name else page
             assert target.exists(), link
             assert not anchor or anchor in anchors(target), link
+
+
+def test_each_limit_in_the_docs_is_provoked_by_a_test() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    rows = [
+        line for line in (ROOT / "docs/limits.md").read_text().splitlines() if line[:2] == "| "
+    ][1:]
+    assert len(rows) > 10
+    for row in rows:
+        names = re.findall(r"\btest_\w+", row)
+        assert names, row
+        for name in names:
+            assert f"def {name}(" in tests, name

@@ -32,6 +32,14 @@ def note(request: HttpRequest) -> HttpResponse:
     return HttpResponse(json.dumps({"text": text, "more": "x" * 2000}), "application/json")
 
 
+@csrf_exempt
+def form(request: HttpRequest) -> HttpResponse:
+    """Read the body as a form, or as a whole."""
+    if request.content_type == "":
+        return HttpResponse(len(request.body))
+    return HttpResponse(len(request.POST) + len(request.FILES))
+
+
 def fetch(_request: HttpRequest, address: str) -> HttpResponse:
     """Return the address that is the rest of the path."""
     return HttpResponse(address)
@@ -87,6 +95,7 @@ def large(_request: HttpRequest, megabytes: int) -> StreamingHttpResponse:
 
 
 urlpatterns = [
+    path("form", form),
     path("events/", events),
     path("stuck", stuck),
     path("large/<int:megabytes>", large),
