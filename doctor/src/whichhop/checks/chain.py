@@ -35,7 +35,7 @@ def check(site: Site) -> Iterator[Finding]:
     if answer.status_code >= 500:
         yield blocked("chain", f"what makes nginx answer {answer.status_code}")
         return
-    header = site.declaration.request_id
+    header = site.declaration.request_id if site.visitor.is_declared else ""
     request_id = answer.headers.get(header) if header else None
     if not (request_id and site.nginx.has_log and site.app.has_log):
         yield _without_id(site, path, answer.status_code)

@@ -163,7 +163,8 @@ def _refused(site: Site, lines: list[str]) -> Finding:
     errors = [line for line in lines if "[emerg]" in line or "[crit]" in line]
     error = errors[-1] if errors else " ".join(lines)
     if name := re.search(r'host not found in upstream "([^:"]+)', error):
-        if name[1] == site.app and not site.app.state.running:
+        state = site.app.state
+        if name[1] == site.app.name and (state.keeps_ending or not state.running):
             return blocked("nginx", "uwsgi")  # a name is known while its container runs
         return CAUSES.broken(site, "upstream-name-unknown", *lines, error=error)
     if re.search(r"certificate|SSL_CTX", error):

@@ -32,9 +32,7 @@ CAUSES = Causes(
 def not_up(site: Site) -> Iterator[Finding]:
     """Yield each long-running service that is not up, but for nginx and the app, which hops judge."""
     services = site.stack.definition["services"]
-    judged = {site.nginx, site.app, site.init} | {
-        job for name in services for job in jobs(services, name)
-    }
+    judged = site.services | {job for name in services for job in jobs(services, name)}
     for service in sorted({*services} - judged):
         state = site.service(service).state
         if _should_be_up(site, service, state) and not _is_up(state):

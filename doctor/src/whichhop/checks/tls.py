@@ -122,7 +122,7 @@ def _jobs(site: Site) -> Iterator[tuple[str, list[str]]]:
     """Yield each service that sees to the certificate, by its lines, and what it says."""
     if not (beginning := site.declaration.certificates):
         return
-    for service in sorted({*site.stack.definition["services"]} - {site.nginx, site.app, site.init}):
+    for service in sorted({*site.stack.definition["services"]} - site.services):
         lines = [line for line in site.service(service).log() if line.startswith(beginning)]
         if lines:
             yield service, [line.removeprefix(beginning) for line in lines]

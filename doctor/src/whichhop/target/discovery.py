@@ -40,9 +40,11 @@ def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
     web = NginxService(stack, nginx)
     try:
         count = len(web.servers)
-    except StackError:
-        # The hops will say why; of several apps, nginx's last words name the one that it misses.
-        wanted = re.search(r'host not found in upstream "([^:"]+)', " ".join(web.refusal))
+    except StackError as error:
+        # The hops will say why; of several apps, nginx names the one that it misses: in its last words,
+        # or now, when it is asked for its configuration while that app is away for a moment.
+        said = f"{error} {' '.join(web.refusal)}"
+        wanted = re.search(r'host not found in upstream "([^:"]+)', said)
         if wanted and wanted[1] in services and not app:
             usual = wanted[1]
         return [Site(web, usual, _init(services, usual))]

@@ -42,6 +42,11 @@ class Site:
         )
 
     @property
+    def services(self) -> set[str]:
+        """The names of the services that it has: nginx, the app and init."""
+        return {str(service) for service in (self.nginx, self.app, self.init) if service}
+
+    @property
     def init_failed(self) -> bool:
         """Whether the last start ended with init, so that the app was not started again."""
         if not self.init:

@@ -111,6 +111,11 @@ class Visitor:
         return url
 
     @property
+    def is_declared(self) -> bool:
+        """Whether this is the site whose address, and all else, the project declares."""
+        return bool(self._declared_url) or not self._declaration.address_variable
+
+    @property
     def named_host(self) -> str:
         """The host as nginx knows it, empty when it takes any."""
         if url := self._declared_url:
