@@ -3,9 +3,9 @@
 #
 # Version: environs 15.2.0
 # Good guess: env.url() takes what urlparse() takes; a name without a dot is usual in a container network.
-# Seen: a host without a dot is refused (marshmallow's URL field wants a top-level domain), except localhost; also a
-# list of URLs. env.int("N", default=3) with N= (set and empty, as Compose writes an unset ${N}) is an error, and
-# env.int("MISSING", default="7") is the string "7": defaults are neither used for an empty value nor converted.
+# Seen: a host without a dot is refused (marshmallow's URL field wants a top-level domain), except localhost.
+# env.int("N", default=3) with N= (set and empty, as Compose writes an unset ${N}) is an error, and env.int("MISSING",
+# default="7") is the string "7": defaults are neither used for an empty value nor converted.
 set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# granian takes status and headers before the first chunk is made, where WSGI lets a generator set them.
+# granian takes status and headers before the first chunk is made, though WSGI lets a generator set them with it.
 #
 # Versions: granian 2.8.9, gunicorn 27.0.1, uWSGI 2.0.31
 # Good guess: PEP 3333 lets start_response be called as late as just before the first chunk is yielded, so an

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# python-json-logger: a field of the call's own named like a renamed one replaces it, so an error is logged as "info".
+# python-json-logger: extra={"level": "info"} replaces the record's own level, and an error is logged as "info".
 #
 # Version: python-json-logger 4.2.0
 # Good guess: rename_fields={"levelname": "level"} makes "level" the record's level; what collides is kept apart or

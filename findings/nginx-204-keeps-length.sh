@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# nginx hands on a 204 or 304 with the application's Content-Length and Content-Type.
+# nginx hands on a 204 with the application's Content-Length and Content-Type.
 #
 # Versions: nginx 1.31.3 (the same in 1.26.3), uWSGI 2.0.31, Django 5.2.19
 # Good guess: a server drops Content-Length from a 204, in which RFC 9110 forbids it, as gunicorn does; and Django,

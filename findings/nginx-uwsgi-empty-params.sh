@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# An empty uwsgi_param: "" written out removes the client's header, an empty variable sends it empty, another name is
-# sent.
+# Empty uwsgi_param: a written "" takes the client's header away, an empty variable sends it empty.
 #
 # Versions: nginx 1.31.3 (the same in 1.26.3), uWSGI 2.0.31
 # Good guess: uwsgi_param HTTP_X "" and HTTP_X $empty do the same, as in proxy_set_header; if_not_empty leaves the

@@ -2,7 +2,7 @@
 # More headers than uWSGI's max-vars: "skip this var" in the log, but the whole request is dropped, not one header.
 #
 # Version: uWSGI 2.0.31
-# Good guess: 130 small headers (1.5 KB, far below buffer-size) are fine, or one of them is lost, or the answer is
+# Good guess: 140 small headers (1.5 KB, far below buffer-size) are fine, or one of them is lost, or the answer is
 # 431.
 # Seen: there is room for 128 variables by default, nginx's own ones included. One hundred and forty headers: "max vec
 # size reached. skip this var.", no byte for the client (nginx makes 502 of it), and the application is not called.
