@@ -461,6 +461,28 @@ def test_a_service_that_dies_makes_the_old_release_go_on(
     assert site.all() == before
 
 
+def test_a_service_with_a_name_of_its_own_is_replaced_last(
+    site: Site, overlay: Callable[[str], None]
+) -> None:
+    """There is no second container of that name, and so no way back."""
+    named = (
+        f"  named:{SERVICE}    container_name: {site.stack.project}-named\n    command: [sleep, "
+    )
+    overlay(f'{named} "1000"]\n')
+    site.deploys()
+    first = site.stack.container("named")
+    assert first.name == f"{site.stack.project}-named"
+    overlay(f'{named} "nowhere"]\n')
+    process = site.deploy()
+    assert refusal(process).startswith(
+        "the new release serves, but named does not run as it should"
+    )
+    assert "invalid time interval" in process.stderr
+    overlay(f'{named} "2000"]\n')
+    assert "The new release serves" in site.deploys()
+    assert site.stack.container("named").attrs["Args"] == ["2000"]
+
+
 def test_what_changes_no_container_replaces_none(
     site: Site, overlay: Callable[[str], None]
 ) -> None:

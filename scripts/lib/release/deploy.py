@@ -46,6 +46,8 @@ docker update --restart=always OLD
 docker stop OLD && { docker start NEW || { docker start OLD; exit 1; }; }
 """
 
+NOT_WELL = "{last} does not run as it should: the lines above, from its log, say why."
+
 
 class Release:
     """One attempt to put a release in the place of the one that serves: how far it came, and so the way back."""
@@ -63,6 +65,7 @@ class Release:
         self.candidate: Container | None = None
         self.nginx_candidate: Container | None = None
         self.replaced: list[Container] = []
+        self.changed_in_place = False
 
     def deploy(self, rollback: bool) -> None:
         """Do it all; raise ``Failure`` when the old release goes on, or the new one serves and something is left."""
@@ -231,19 +234,20 @@ class Release:
 
     def replace_other_services(self) -> None:
         """Replace each of them that changed, and wait until all run."""
-        services = self.project.other_services
+        services = [each for each in self.project.other_services if not self.has_fixed_name(each)]
         for service in services:
             try:
                 self.replace(service)
             except CommandFailed as error:
                 raise Failure(f"{service} could not be replaced: {error.last()}") from None
         if services:
-            with step(
-                f"Waiting until {', '.join(services)} run",
-                "{last} does not run as it should: the lines above, from its log, say why.",
-            ):
+            with step(f"Waiting until {', '.join(services)} run", NOT_WELL):
                 for service in services:
                     self.wait_for(service)
+
+    def has_fixed_name(self, service: str) -> bool:
+        """Return whether a service has a ``container_name``, and so never two containers."""
+        return "container_name" in self.project.services[service]
 
     def replace(self, service: str) -> None:
         """
@@ -255,8 +259,6 @@ class Release:
         if not old:
             self.project.create(service)
             new = self.project.containers(service)
-        elif has_fixed_name(self.project, service):
-            return  # its turn is later, in retire_the_old_one()
         else:
             new = self.project.create_candidates(service)
             if alike(old[0], new[0]):
@@ -381,22 +383,32 @@ class Release:
             container.remove()
         # The jobs are made, not run: they ran before. One by one: Compose would replace, after init, all that
         # depends on it.
-        fixed = [each for each in self.project.other_services if has_fixed_name(self.project, each)]
-        for service in [*self.project.jobs, *fixed]:
-            try:
-                self.project.compose("create", "--no-build", service)
-                if service in fixed:
-                    self.project.newest(service).start()
+        for job in self.project.jobs:
+            self.replace_in_place(job)
+        for service in self.project.other_services:
+            if self.has_fixed_name(service):
+                before = self.project.containers(service)
+                self.replace_in_place(service)
+                self.changed_in_place |= before != self.project.containers(service)
+                self.project.newest(service).start()
+                with step(
+                    f"Waiting until {service} runs", f"the new release serves, but {NOT_WELL}"
+                ):
                     self.wait_for(service)
-            except CommandFailed as error:
-                raise Failure(
-                    f"the new release serves, but {service} could not be replaced: {error.last()}"
-                ) from None
         self.project.prune_images()
+
+    def replace_in_place(self, service: str) -> None:
+        """Let Compose replace a service's container, if it would be another one, and not start it."""
+        try:
+            self.project.compose("create", "--no-build", service)
+        except CommandFailed as error:
+            raise Failure(
+                f"the new release serves, but {service} could not be replaced: {error.last()}"
+            ) from None
 
     def say_what_came_of_it(self, rollback: bool) -> None:
         """Say it, in one line."""
-        replaced = [self.candidate, self.nginx_candidate, *self.replaced]
+        replaced = [self.candidate, self.nginx_candidate, *self.replaced, self.changed_in_place]
         configuration = self.nginx.execute("readlink", CONFIGURATION)
         if not any(replaced) and configuration == self.configuration:
             say("Nothing has changed: what you have here is what serves.")
@@ -422,11 +434,6 @@ def swap(old: list[Container], new: list[Container]) -> None:
     """Stop some containers and start others in their place; raise ``CommandFailed`` when the old ones run on."""
     ids = (" ".join(each.id for each in some) for some in (old, new))
     run("setsid", "--wait", "sh", "-c", SWAP.replace("OLD", next(ids)).replace("NEW", next(ids)))
-
-
-def has_fixed_name(project: Project, service: str) -> bool:
-    """Return whether a service has a ``container_name``, and so never two containers."""
-    return "container_name" in project.services[service]
 
 
 def main() -> None:
