@@ -210,7 +210,10 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
     ),
     "does not migrate": (migration, 'init: near "NONSENSE"', ""),
     "does not boot": (
-        append("mysite/mysite/wsgi.py", "if os.getpid() == 1: raise RuntimeError('no boot')"),
+        append(  # in uWSGI only, and not where the code is checked
+            "mysite/mysite/wsgi.py",
+            "if 'mysite.ini' in open('/proc/self/cmdline').read(): raise RuntimeError('no boot')",
+        ),
         "the new app does not answer: the lines above, from its log, say why.",
         "no boot",
     ),
