@@ -12,10 +12,7 @@ set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 cd "$work"
 apt-get download --quiet=2 'docker-compose=2.26.1-*' 2>/dev/null
 dpkg -x docker-compose_*.deb .

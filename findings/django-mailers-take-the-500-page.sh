@@ -12,10 +12,7 @@ set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 cd "$work"
 python3 -m venv venv
 python=(venv/bin/python)

@@ -11,10 +11,7 @@ set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet django==5.2.19
 cd "$work"

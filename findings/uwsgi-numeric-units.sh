@@ -16,10 +16,7 @@ clean() {
     rm -rf "$work"
 }
 trap clean EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet uwsgi==2.0.31
 cd "$work"

@@ -10,10 +10,7 @@ set -o errexit -o nounset -o pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-changed() {
-    echo "changed: $1" >&2
-    exit 1
-}
+changed() { echo "changed: $1" >&2 && exit 1; }
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet whitenoise==6.12.0
 cd "$work"
