@@ -30,7 +30,8 @@ PY
 ask() {
     for value in "${@:2}"; do
         printf '[uwsgi]\nstrict = true\nmaster = %s\nhttp-socket = site.sock\nwsgi-file = app.py\nneed-app = true\n' "$value" >site.ini
-        venv/bin/uwsgi site.ini >log 2>&1 &
+        : >log # the one before must not be taken for this one
+        venv/bin/uwsgi site.ini >>log 2>&1 &
         for _ in {1..200}; do
             ! grep --quiet 'spawned uWSGI worker' log || break
             sleep 0.1
