@@ -20,6 +20,9 @@ fail() {
     exit 1
 }
 
+# unknown_option WORD: ends the script, which takes no such option.
+unknown_option() { fail "unknown option '$1': $SCRIPT --help lists them all."; }
+
 # step TEXT COMMAND…: says what is being done, does it quietly, says how long it took.
 # Returns the command's status; when that is not 0, the last lines it printed are shown.
 step() {

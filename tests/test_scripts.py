@@ -508,7 +508,7 @@ def test_up_names_the_distributions_that_it_knows(
     terminal: Terminal, bare_machine: Callable[[str], tuple[str, ...]]
 ) -> None:
     assert refusal(terminal.run(*bare_machine("ID=fedora"), "scripts/up")) == (
-        "there is no Docker engine with Compose v2 here, and I only know how to install one on"
+        "there is no Docker engine with Compose v2 here, and this script can only install one on"
         " Debian 12 or later and on Ubuntu: install Docker Engine 25 or later with its Compose"
         ' plugin (Docker\'s documentation: "Install Docker Engine").'
     )

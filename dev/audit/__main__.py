@@ -79,7 +79,7 @@ def main() -> int:
     arguments = parser.parse_args()
     for name in arguments.sections:
         if name not in SECTIONS:
-            parser.error(f"I do not know the section {name!r}; there are {', '.join(SECTIONS)}.")
+            parser.error(f"unknown section {name!r}; there are {', '.join(SECTIONS)}.")
     # "Terminate" cleans up, too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -14,7 +14,7 @@ def test_a_section_that_there_is_not() -> None:
         [sys.executable, "-m", "dev.audit", "gixie"], cwd=ROOT, capture_output=True, text=True
     )
     assert process.returncode == 2
-    assert "I do not know the section 'gixie'; there are gixy, " in process.stderr
+    assert "unknown section 'gixie'; there are gixy, " in process.stderr
 
 
 def test_each_section_has_its_place() -> None:

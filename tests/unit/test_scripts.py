@@ -56,5 +56,5 @@ def test_help_is_printed_from_any_folder_and_nothing_else_is_done(
 def test_an_unknown_option_is_refused_in_one_sentence(terminal: Terminal, script: str) -> None:
     """(scripts/test hands all it gets to pytest, scripts/doctor to argparse.)"""
     process = terminal.run(f"scripts/{script}", "--bogus")
-    sentence = f"I do not know the option '--bogus'; see scripts/{script} --help."
+    sentence = f"unknown option '--bogus': scripts/{script} --help lists them all."
     assert refusal(process) == sentence
