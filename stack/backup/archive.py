@@ -184,7 +184,7 @@ class Archive:
 @whole()
 def check(stream) -> str:
     """Read an archive to its end; return what is in it, raise ``ValueError`` when it is not whole."""
-    count, size = 1, 0
+    count = size = 0
     for member, content in Archive(stream).files():
         while content.read(1 << 20):
             pass

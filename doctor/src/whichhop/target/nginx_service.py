@@ -114,10 +114,18 @@ class NginxService(Service):
 
     @cached_property
     def ports(self) -> dict[int, bool]:
-        """The ports on which any server block of nginx listens, and whether others can come there."""
+        """
+        The ports on which any server block of nginx listens, and whether others can come there.
+
+        Empty when its configuration cannot be read.
+        """
         found: dict[int, bool] = {}
         own_network = self.attributes["HostConfig"]["NetworkMode"] != "host"
-        for server in nginx_config.servers(self.config):
+        try:
+            servers = nginx_config.servers(self.config)
+        except StackError:
+            return found
+        for server in servers:
             for listen in nginx_config.listens(server):
                 reachable = not (own_network and listen.local)
                 found[listen.port] = found.get(listen.port, False) or reachable
