@@ -12,6 +12,8 @@ import struct
 import sys
 from urllib.parse import urlsplit
 
+from .handover.names import PUBLIC, serves, somebody_serves
+
 SOCKET = "/tmp/uwsgi.sock"
 TIMEOUT = 5  # seconds; compose.yaml gives up a little later
 
@@ -53,6 +55,9 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"{SOCKET}: {error}")
     print(status, body)
+    # Where it starts, "healthy" would else be said before nginx can ask: promote needs a moment.
+    if status == 200 and not (serves() or somebody_serves()):
+        sys.exit(f"nobody serves at {PUBLIC}")
     sys.exit(0 if status == 200 else 1)
 
 

@@ -99,6 +99,11 @@ def test_a_request_that_is_not_finished_says_so(new_stack: Callable[..., Stack])
         ),
         ("Permission denied", "chmod 0500 /srv/data", "chmod 0700 /srv/data"),
         (
+            "nobody serves at /run/uwsgi/mysite.sock",
+            "mv /run/uwsgi/mysite.sock /run/uwsgi/away",
+            "mv /run/uwsgi/away /run/uwsgi/mysite.sock",
+        ),
+        (
             "timed out",
             f"kill -STOP {WORKERS}",
             f"kill -CONT {WORKERS}",
@@ -110,6 +115,7 @@ def test_a_request_that_is_not_finished_says_so(new_stack: Callable[..., Stack])
         "uploads cannot be stored",
         "database not readable",
         "no room beside the database",
+        "the public name is gone",
         "workers hang",
     ],
 )

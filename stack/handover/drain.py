@@ -3,13 +3,13 @@ Wait until this uWSGI has taken up all that waited for it at the public name of 
 workers pause, for the stop that must follow.
 
 For scripts/deploy, when that name is already another server's: who asks at the name that stays this
-server's own (promote.py) is the last in the same queue, and answered after all the others.
+server's own (names.py) is the last in the same queue, and answered after all the others.
 """
 
 from .. import timeouts
 from ..healthcheck import ask
 from . import pause
-from .promote import OWN
+from .names import OWN
 
 if __name__ == "__main__":
     ask("/livez", str(OWN), timeouts.REQUEST)

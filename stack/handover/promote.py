@@ -7,28 +7,11 @@ answer never gets a visitor.
 """
 
 import os
-import socket
 import sys
 import time
-from pathlib import Path
 
 from ..healthcheck import ask
-
-PUBLIC = Path("/run/uwsgi/mysite.sock")
-OWN = PUBLIC.with_name(f"{socket.gethostname()}.sock")
-
-
-def somebody_serves() -> bool:
-    """Return whether a server listens at the public name, this one or another."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(1)
-        try:
-            connection.connect(str(PUBLIC))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
-        except OSError:  # its queue is full
-            return True
-    return True
+from .names import OWN, PUBLIC, serves, somebody_serves
 
 
 def ready() -> bool:
@@ -45,11 +28,6 @@ def publish() -> None:
     link.unlink(missing_ok=True)
     os.link(OWN, link)
     link.replace(PUBLIC)
-
-
-def serves() -> bool:
-    """Return whether the public name is this server's."""
-    return PUBLIC.exists() and OWN.exists() and PUBLIC.samefile(OWN)
 
 
 def main() -> None:
