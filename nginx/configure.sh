@@ -1,18 +1,18 @@
 #!/bin/bash
-# Puts nginx's configuration where nginx takes it from: this folder, and templates/ with the settings
-# (compose.yaml passes them on) in their places. All of it at once, and only what nginx accepts.
+# Installs nginx's configuration: this folder, with the templates filled in from the settings
+# (compose.yaml passes them on). It is replaced as a whole, and only if nginx accepts the new one.
 #
 # usage: configure.sh [https [http3]]
 #
 #   https   with the certificate of compose/tls.yaml
 #   http3   and HTTP/3 (compose/http3.yaml)
 #
-# With CHECK_ONLY=yes in the environment, nginx judges it, and nothing is changed (scripts/deploy).
+# With CHECK_ONLY=yes in the environment, nginx only checks it, and nothing is changed (scripts/deploy).
 set -o errexit -o nounset -o pipefail
 
 readonly SCHEME=${1:-http} HTTP3=${2:-}
 
-# Each configuration has a directory of its own; "current", which is /etc/nginx for nginx, links to one.
+# Each configuration has its own directory; "current", to which nginx's /etc/nginx leads, links to the one in use.
 cd /srv/nginx
 draft=$(mktemp --directory XXXXXXXX)
 trap 'rm --recursive --force "/srv/nginx/$draft"' EXIT
@@ -35,7 +35,7 @@ for url in ${SITE_URL//,/ }; do
     done
 done
 
-# "host" is this machine: Docker's gateway, in hexadecimal and backwards in the default route.
+# "host" means the Docker host: the gateway of the default route, which is in hexadecimal with its bytes reversed.
 while read -r _ destination gateway _; do
     [ "$destination" = 00000000 ] || continue
     printf -v machine '%d.%d.%d.%d' "0x${gateway:6:2}" "0x${gateway:4:2}" "0x${gateway:2:2}" "0x${gateway:0:2}"
@@ -52,7 +52,7 @@ export NGINX_LISTEN=${HTTP3:-$SCHEME} NGINX_TLS=/dev/null NGINX_QUIC=/dev/null
 export NGINX_SITES=${NGINX_SITES:-/dev/null}
 export NGINX_SHUTDOWN_TIMEOUT=$((SITE_REQUEST_TIMEOUT + 30))
 
-# -- the configuration: only our own variables are replaced, never one of nginx's
+# -- the configuration: only our own variables are replaced, not nginx's
 
 # shellcheck disable=SC2016 # the dollar is envsubst's
 ours=$(printf '${%s} ' "${!SITE_@}" "${!NGINX_@}")
@@ -61,12 +61,12 @@ for template in "$draft"/templates/*.template; do
     envsubst "$ours" <"$template" >"$draft/$name"
 done
 
-# Where the kernel gives no IPv6 sockets, nginx would not start with a line that wants one.
+# If the kernel has no IPv6, nginx would not start with a line that listens on it.
 perl -MSocket -e 'exit !socket(my $one, AF_INET6, SOCK_STREAM, 0)' ||
     find "$draft" -name '*.conf' -exec sed --in-place '/^ *listen \[::\]/d' {} +
 
 said=$(nginx -t -q -c "/srv/nginx/$draft/nginx.conf" 2>&1) || {
-    # The file as it is named in the project, which may be a template; and last, what is wrong.
+    # Name each file as in the project, where it may be a template, and leave the error itself as the last line.
     for template in "$draft"/templates/*.template; do
         name=$(basename "$template" .template)
         said=${said//"/srv/nginx/$draft/$name:"/"nginx/templates/$name.template:"}
@@ -77,7 +77,7 @@ said=$(nginx -t -q -c "/srv/nginx/$draft/nginx.conf" 2>&1) || {
 [ ! "${CHECK_ONLY-}" ] || exit 0
 ! diff --recursive --brief current "$draft" >/dev/null 2>&1 || exit 0
 
-# On the disk before it has its name: after a power cut, nginx starts with what is there.
+# Flushed to disk before it gets its name, so that nginx can start with it after a power cut.
 sync --file-system .
 old=$(readlink current) || true
 ln --symbolic --force --no-dereference "$draft" next

@@ -1,12 +1,12 @@
 #!/bin/bash
-# Becomes nginx. Beside it, a watch lets nginx take up another configuration (configure.sh) or another
-# certificate, as soon as it is there: what is being answered is finished with the old one.
+# Becomes nginx. In the background, a loop reloads nginx as soon as there is a new configuration (configure.sh)
+# or a new certificate: requests in progress finish with the old one.
 set -o errexit -o nounset -o pipefail
 
-# Kept pages (cache.conf) do not outlive a start.
+# Cached pages (cache.conf) do not survive a restart.
 rm --recursive --force /var/cache/nginx/pages
 
-# What there is to load: the directory of the configuration, and which file the certificate is.
+# What nginx should have loaded: the directory of the configuration, and the identity of the certificate file.
 there_is() { echo "$(readlink /srv/nginx/current) $(stat --format '%i %Y' /srv/certificates/site.pem 2>/dev/null)"; }
 
 watch() {
@@ -16,7 +16,7 @@ watch() {
         [ "$now" != "$last" ] || continue
         last=$now
         if nginx -t -q; then
-            kill -HUP 1 # log-relay hands it on
+            kill -HUP 1 # log-relay passes it on to nginx
             echo "loaded $now" >/run/nginx/verdict
         else
             echo "refused $now" >/run/nginx/verdict
