@@ -1,12 +1,12 @@
 #!/bin/bash
-# Sees to it that nginx has a certificate: your own, or one from an ACME server, or else a self-signed one.
+# Makes sure that nginx has a certificate: your own, or one from an ACME server, or else a self-signed one.
 #
 # usage: certificate.sh prepare [acme]   before nginx starts: check or make it; exit 1 with one sentence if
 #                                        that fails. The ACME server must wait until nginx can answer it.
 #        certificate.sh renew [acme]     look again every hour, for ever; SIGHUP: look now
 #
-# nginx gets one file with certificates and key, put in place by one rename: there is no moment at
-# which the two do not belong together. Its first line says what the file is and for whom.
+# nginx gets the certificates and the key in one file, put in place by one rename: the two always belong
+# together. The file's first line says what it is and for which hosts.
 set -o errexit -o nounset -o pipefail
 umask 077
 
@@ -30,7 +30,7 @@ is_ip() { [[ $1 =~ ^[0-9.]+$ || $1 == *:* ]]; }
 # field NAME: notBefore or notAfter of nginx's certificate, in seconds since the epoch.
 field() { date --date="$(openssl x509 -in "$FILE" -noout -dates | sed --quiet "s/^$1=//p")" +%s; }
 
-# is_good LABEL: nginx has what the label says, and more than a third of its time is left.
+# is_good LABEL: nginx's certificate has this label, and more than a third of its lifetime is left.
 is_good() {
     [ -e "$FILE" ] && [ "$(head --lines=1 "$FILE")" = "$1" ] || return 1
     local ends
@@ -38,15 +38,15 @@ is_good() {
     (((ends - $(date +%s)) * 3 > ends - $(field notBefore)))
 }
 
-# install_as LABEL CERTIFICATES KEY: gives them to nginx, which notices by itself.
+# install_as LABEL CERTIFICATES KEY: puts them in place; nginx notices by itself.
 install_as() {
-    # One chain of &&: set -e is off where a caller asks whether this worked.
+    # One chain of &&, since set -e is off where a caller tests whether this worked.
     { echo "$1" && cat "$2" && echo && cat "$3"; } >"$FILE.new" &&
         mv --no-target-directory "$FILE.new" "$FILE" &&
         say "nginx has a certificate that is ${1#\# } until $(openssl x509 -in "$FILE" -noout -enddate | cut --delimiter='=' --fields=2)."
 }
 
-# check_readable FILE VARIABLE: the variable names that file, on the host.
+# check_readable FILE VARIABLE: fails if nginx's user cannot read the file; VARIABLE holds its path on the host.
 check_readable() {
     [ -f "$1" ] || fail "$2 is wrong: ${!2} is not a file."
     [ -r "$1" ] || fail "$2 is wrong: nginx's user may not read ${!2}; make it the owner: chown $(id --user) ${!2}"
@@ -77,7 +77,7 @@ make_self_signed() {
     local label="# self-signed for $hosts" names host
     is_good "$label" && return
     names=$(for host in $hosts; do is_ip "$host" && printf ',IP:%s' "$host" || printf ',DNS:%s' "$host"; done)
-    # A year: browsers take no longer ones.
+    # A year: browsers refuse certificates that are valid for longer.
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 365 -quiet \
         -subj "/CN=self-signed" -addext "subjectAltName=${names#,}" \
         -addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature \
@@ -87,15 +87,15 @@ make_self_signed() {
     rm /tmp/key.pem /tmp/certificate.pem
 }
 
-# from_acme: asks for a certificate when that is due; returns 1 when none came.
+# from_acme: requests a certificate when one is due; returns 1 if none was issued.
 from_acme() {
     local label="# from $SITE_ACME_URL for $hosts"
     ! is_good "$label" || return 0
-    # Certificates of a network that signs TLS anew, or of an ACME server of your own.
+    # Extra certificates, for a network that re-signs TLS or for an ACME server of your own.
     [ ! -s /run/secrets/ca ] || export CURL_CA_BUNDLE=/run/secrets/ca
-    # --force: we say when it is due, since a certificate may be for 90 days, or for six. --no-lock: there is
-    # only one of us, and a lock that a crash left would be for ever.
-    # timeout: it asks as long as the server says "pending". What that left in the webroot goes first.
+    # --force: we decide when it is due, since a certificate may be valid for 90 days, or for six. --no-lock: nothing
+    # else runs dehydrated here, and a lock left by a crash would stay for ever.
+    # timeout: dehydrated waits as long as the server says "pending". Challenge files that this left are removed first.
     rm --force /srv/acme-challenge/*
     if timeout 5m dehydrated --cron --force --no-lock --accept-terms --config /certificate/dehydrated.conf \
         --alias site --domain "${hosts// 127.0.0.1 ::1/}" >/tmp/dehydrated.log 2>&1; then
@@ -132,7 +132,7 @@ renew() {
     while :; do
         pause=1h
         if [ "$SOURCE" = acme ]; then
-            from_acme || pause=15m # Let's Encrypt takes five failures an hour
+            from_acme || pause=15m # Let's Encrypt allows five failures an hour
         elif [ -z "$SITE_TLS_CERTIFICATE$SITE_TLS_KEY" ]; then
             make_self_signed
         fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every script here shares: strict mode, the project root, one way to speak and one way to fail.
+# What all scripts here share: strict mode, the project root, one way to print and one way to fail.
 # Sourced, never run: `source "$(dirname "$0")/lib.sh"`.
 
 set -o errexit -o nounset -o pipefail
@@ -11,7 +11,7 @@ SCRIPT="scripts/$(basename "$0")"
 STEP_LOG=$(mktemp)
 trap 'rm -f "$STEP_LOG"' EXIT
 
-# say TEXT…: one line for the person at the terminal. On stderr, so that stdout stays for results.
+# say TEXT…: one line for the user at the terminal. On stderr, so that stdout is left for results.
 say() { printf '%s\n' "$*" >&2; }
 
 # fail TEXT…: one sentence that names what is wrong and what to do, then exit 1.
@@ -20,11 +20,11 @@ fail() {
     exit 1
 }
 
-# unknown_option WORD: ends the script, which takes no such option.
+# unknown_option WORD: ends the script, which has no such option.
 unknown_option() { fail "unknown option '$1': $SCRIPT --help lists them all."; }
 
-# step TEXT COMMAND…: says what is being done, does it quietly, says how long it took.
-# Returns the command's status; when that is not 0, the last lines it printed are shown.
+# step TEXT COMMAND…: says what is being done, does it quietly, and says how long it took.
+# Returns the command's status; if that is not 0, the last lines that it printed are shown.
 step() {
     local text=$1 started=$SECONDS status=0
     shift
@@ -39,7 +39,7 @@ step() {
     return "$status"
 }
 
-# last_line [PATTERN]: the last that the last step printed, of what matches, or else of all.
+# last_line [PATTERN]: the last line that the last step printed, of those that match, or else of all.
 last_line() { { grep "${1-.}" "$STEP_LOG" || cat "$STEP_LOG"; } | tail --lines=1 | sed 's/^ *//'; }
 
 # help_from_header: prints the comment block at the top of the script that was called.
@@ -50,10 +50,10 @@ is_root() { ((EUID == 0)); }
 # The distribution's ID and code name, e.g. "debian bookworm"; os-release(5).
 distribution() { (source /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_CODENAME:-unknown}") || echo "unknown unknown"; }
 
-# apt_install PACKAGE…: installs packages of the distribution; needs root. Ends the script when it fails,
-# also when a package that is there would have to go (docker.io replaces Docker's own docker-ce).
+# apt_install PACKAGE…: installs packages of the distribution; needs root. Ends the script if that fails, also
+# if an installed package would have to be removed (docker.io replaces Docker's own docker-ce).
 apt_install() {
-    # --error-on=any: plain "update" exits 0 without a network.
+    # --error-on=any: a plain "update" exits with 0 without a network.
     step "Reading the package lists" apt-get update --quiet --error-on=any ||
         fail "the package lists could not be read: check the network and /etc/apt, then run this again."
     step "Installing $*" env DEBIAN_FRONTEND=noninteractive \
@@ -62,16 +62,16 @@ apt_install() {
 }
 
 # apt_uri RELEASE: the address from which this machine gets a release of its distribution, e.g.
-# `apt_uri bookworm-security`. Empty when it has no such source. The machine's own sources are the
-# only place where we look for a mirror, so a private one is used as it is.
+# `apt_uri bookworm-security`. Empty if it has no such source. Nothing but the machine's own sources
+# is used, and so a private mirror is respected.
 apt_uri() {
     # shellcheck disable=SC2016 # the dollars are for apt
     apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
         awk -v release="$1" '$1 == release && $2 == "main" { print $3; exit }'
 }
 
-# local_ca: the certificate bundle that a build needs on this machine, when it has certificates of
-# its own (a company proxy, for example); else nothing.
+# local_ca: the certificate bundle that a build needs on this machine, if it has certificates of
+# its own (a company proxy's, for example); otherwise nothing.
 local_ca() {
     local bundle=${SSL_CERT_FILE:-${PIP_CERT:-${REQUESTS_CA_BUNDLE:-}}}
     if [ -z "$bundle" ] && compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
@@ -80,22 +80,22 @@ local_ca() {
     [ ! -r "$bundle" ] || printf '%s' "$bundle"
 }
 
-# use_local_ca: lets Compose's builds have that bundle, unless .env or the environment names one.
+# use_local_ca: passes that bundle to Compose's builds, unless .env or the environment names one.
 use_local_ca() { grep --quiet --no-messages '^BUILD_CA=' .env || export BUILD_CA="${BUILD_CA-$(local_ca)}"; }
 
-# need_engine: ends the script where no engine answers.
+# need_engine: ends the script if no engine answers.
 need_engine() {
     docker version >/dev/null 2>"$STEP_LOG" || fail "no Docker engine answers: $(tail --lines=1 "$STEP_LOG")"
 }
 
-# project_name: the name that Compose has for this stack. Ends the script when the settings do not fit.
+# project_name: Compose's name for this stack. Ends the script if the settings do not work.
 project_name() {
     docker compose config 2>"$STEP_LOG" | sed --quiet 's/^name: //p' ||
         fail "compose.yaml does not work with these settings: $(tail --lines=1 "$STEP_LOG")"
 }
 
-# find_site: sets $project to the name that Compose has for this stack. Ends the script where there is no
-# engine, or no image yet, or where the name is another site's.
+# find_site: sets $project to Compose's name for this stack. Ends the script if there is no
+# engine, or no image yet, or if the name belongs to another site.
 find_site() {
     project=$(project_name)
     need_engine
@@ -105,24 +105,25 @@ find_site() {
     fit_compose
 }
 
-# volume NAME: the name that the engine has for a volume of compose.yaml.
+# volume NAME: the engine's name for a volume of compose.yaml.
 volume() {
     docker compose config | awk -v name="$1:" '/^[^ ]/ { part = $1 } part == "volumes:" && /^  [^ ]/ { this = $1 }
         part == "volumes:" && this == name && /^    name:/ { gsub(/"/, "", $2); print $2 }'
 }
 
-# command_of_image: the command by which the site's image is asked for something (stack/__main__.py): it says so in a
-# label. Those of 20281f2 and before have none.
+# command_of_image: the command in the site's image that runs its programs (stack/__main__.py); a label names it.
+# Images of 20281f2 and before have none.
 command_of_image() { docker image inspect --format '{{index .Config.Labels "stack.command"}}' "$project-app" 2>/dev/null; }
 
-# fit_compose: lets Compose start the site's image as it is: those without a command need compose/older.yaml.
+# fit_compose: lets Compose start the site's image, whichever release it is: images without a command need
+# compose/older.yaml.
 fit_compose() {
     [ ! "$(command_of_image)" ] || return 0
     COMPOSE_FILE=${COMPOSE_FILE:-$({ sed --quiet "s/^COMPOSE_FILE=//p" .env 2>/dev/null || true; } | tail --lines=1 | tr --delete "\"'")}
     export COMPOSE_FILE=${COMPOSE_FILE:-compose.yaml}:compose/older.yaml
 }
 
-# program WORD: the command that does what the word stands for, in a container of the site's image.
+# program WORD: the command that runs this program of the stack in a container of the site's image.
 program() {
     local command
     command=$(command_of_image)
@@ -130,14 +131,14 @@ program() {
 }
 
 # job WORD ARGUMENT…: runs a program of the stack in a container of its own, with the site's volumes and as the
-# site's user, whether the site runs or not. stdin and stdout are the program's.
+# site's user, whether the site is running or not. stdin and stdout are the program's.
 # shellcheck disable=SC2046 # several words
 job() { docker compose run --rm --no-deps --no-TTY init $(program "$1") "${@:2}"; }
 
-# own_name: ends the script where $project is the name of a site in another folder, whose containers and data
-# would be taken for this one's. That folder is a label of an empty volume, which outlives scripts/down; a site
-# that has none yet (of an older release, or started by Compose alone) has it on its containers. "moved": from
-# now on it is this folder.
+# own_name: ends the script if $project is the name of a site in another folder, whose containers and data
+# would be taken for this one's. A label of an empty volume, which outlives scripts/down, has that folder; for a
+# site that has no such volume yet (of an older release, or started by Compose alone), its containers have it.
+# "moved": from now on, it is this folder.
 own_name() {
     local mark=$project-folder data owner label=com.docker.compose.project
     data=$(volume data)
@@ -152,9 +153,8 @@ own_name() {
         docker volume create --label "$label=$project" --label "folder=$(pwd -P)" "$mark" >/dev/null
 }
 
-# only_one: ends the script while another one that changes the stack is at work. The lock is on a
-# file named after the project (scripts/lib/release/project.py has it, too); the kernel takes it back, also from a
-# script that was killed.
+# only_one: ends the script if another one is changing the stack. The lock is on a file named after the
+# project (scripts/lib/release/project.py uses the same one); the kernel releases it even if a script is killed.
 only_one() {
     local lock=/tmp/compose-$project.lock
     (umask 022 && set -o noclobber && : >"$lock") 2>/dev/null || true
@@ -162,10 +162,10 @@ only_one() {
     flock --nonblock 9 || fail "another script is changing this stack at the moment: wait until it has ended, then run this again."
 }
 
-# check_settings: ends the script when Compose cannot work with the settings, or one is misspelt.
+# check_settings: ends the script if Compose cannot work with the settings, or a name is misspelt.
 check_settings() {
     local name
-    # Compose hands on what .env.example lists, so it would silently ignore a misspelt variable.
+    # Compose passes on only what .env.example lists, so it would silently ignore a misspelt variable.
     while read -r name; do
         grep --quiet "^#$name=" .env.example ||
             fail "the environment has $name, which is not a setting; .env.example lists them all."
@@ -173,10 +173,10 @@ check_settings() {
     project_name >/dev/null
 }
 
-# has_python: whether python3 is one that scripts/lib/release can do with.
+# has_python: whether python3 is new enough for scripts/lib/release.
 has_python() { python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-# go_on_in_python MODULE ARGUMENT…: becomes a program of scripts/lib/release, which says by itself what is wrong.
+# go_on_in_python MODULE ARGUMENT…: becomes a program of scripts/lib/release, which reports its own errors.
 go_on_in_python() {
     has_python ||
         fail 'this needs Python 3.11 or later as "python3": install it, or let scripts/up do that, as root on Debian or Ubuntu.'
