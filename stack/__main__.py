@@ -1,17 +1,17 @@
 #!/usr/bin/env -S python3 -P
 """
-``stack WORD``: the one command by which Compose and scripts/ ask a container of the site for something.
+``stack WORD``: the one command that Compose and scripts/ run in a container of the site.
 
-The label ``stack.command`` of an image says so (Dockerfile.app). A script may be of another release than the
-container that it asks, so a word keeps its meaning, wherever what it stands for moves to.
-(-P: from the folder of this file, no site shall import.)
+Dockerfile.app names it in the image's label ``stack.command``. The script and the container may be of different
+releases, so a word keeps its meaning even when the module behind it moves.
+(-P keeps this file's folder off sys.path, so that a site cannot import from it by accident.)
 """
 
 import os
 import runpy
 import sys
 
-# What each word runs, with the arguments that it stands for.
+# The module that each word runs, and its arguments.
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "init": ("stack.init",),
     "check": ("stack.init", "--check"),
@@ -31,8 +31,8 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 
 
 def main(word: str = "", *arguments: str) -> None:
-    """Run what a word stands for, in this process."""
-    if word == "check-uwsgi":  # it reads its file, and starts nothing
+    """Run the module or program for a word, in this process."""
+    if word == "check-uwsgi":  # reads its configuration, starts nothing
         os.execvp("uwsgi", ["uwsgi", "--ini", "/uwsgi/mysite.ini", "--hook-asap", "exit:0"])  # noqa: S606
     if word not in PROGRAMS:
         sys.exit(f"usage: stack check-uwsgi|{'|'.join(PROGRAMS)} [ARGUMENT…]")

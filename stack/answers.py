@@ -1,12 +1,11 @@
 """
-Every request gets an answer that is whole, or one that visibly is not; and each failure one line in the log.
+Make sure that every answer is complete or visibly broken, and that each failure writes one line to the log.
 
-uWSGI (plugins/python/wsgi_subhandler.c) writes the traceback of an exception as plain text and hangs up. nginx has
-then got no byte (502), or headers that stop in the middle, or a body of which it takes what came for all of
-it: to nginx, only a Content-Length says that something is missing. So here nothing is sent before the headers
-have been looked at and the body has begun, and until then nginx sends its error page instead. Later, a body
-that breaks off before its Content-Length is seen by nginx, which breaks off as well; without a Content-Length
-the connection is kept open, unused, until nginx gives up waiting.
+When a site raises, uWSGI (plugins/python/wsgi_subhandler.c) logs the traceback as plain text and closes the
+connection. nginx has then received nothing (502), or half of the headers, or a truncated body, which it takes for
+complete unless there is a Content-Length. So this module sends nothing until the headers are checked and the first
+part of the body is there; if either fails, nginx sends its error page. If the body fails later, nginx notices by
+the Content-Length and breaks off, too; without one, the connection is kept open, unused, until nginx times out.
 """
 
 import json
@@ -23,25 +22,25 @@ from itertools import chain
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http.multipartparser import MultiPartParserError
 
-import uwsgi  # made by uWSGI, when it runs us
+import uwsgi  # exists only inside uWSGI
 from stack.request_id import request_id
 
-# What Django raises when a request makes no sense. Its own page for that (400) fails for some of them: it
-# reads the form once more, to check its CSRF token.
+# What Django raises for a malformed request. Its own page for them (400) fails for some: it reads the form
+# again, to check the CSRF token.
 OF_THE_CLIENT = (BadRequest, SuspiciousOperation, MultiPartParserError)
 
-# What uWSGI and nginx can send on. RFC 9110 sections 5.1, 5.5 and 15
+# What uWSGI and nginx can forward: RFC 9110 sections 5.1, 5.5 and 15.
 STATUS = re.compile(r"[2-5]\d\d( [\t\x20-\x7e\x80-\xff]*)?", re.ASCII)
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 LENGTH = re.compile(r"[0-9]{1,18}")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 HEADERS_SIZE = 16 * 1024  # uwsgi_buffer_size in nginx/uwsgi_request.conf
 
-# nginx takes this much of an answer, however slow its client is (uwsgi_max_temp_file_size), and a little less is safe.
-# Beyond that the worker waits for the client; and if it is killed while it does, what came looks whole.
+# nginx buffers this much of an answer, however slow the client is (uwsgi_max_temp_file_size, less a margin).
+# Beyond that the worker waits for the client, and if it is killed meanwhile, the truncated answer looks complete.
 LONGEST_WITHOUT_LENGTH = 1000 * 2**20
 
-# Of the connection, which is nginx's. Views that hand on the answer of another server may have copied them.
+# Headers of the connection, which nginx sets. A view that forwards another server's answer may have copied them.
 HOP_BY_HOP = {
     "connection",
     "keep-alive",
@@ -59,7 +58,7 @@ kept = []
 
 
 class BrokenAnswer(Exception):
-    """What the site answers cannot be sent; the message says why."""
+    """The site's answer cannot be sent; the message says why."""
 
 
 def log(environ, level, message, error=None, **fields):
@@ -82,12 +81,12 @@ def checked(site, seconds):
 
     def application(environ, start_response):
         request_id.set(environ.get("HTTP_X_REQUEST_ID"))
-        # It may be left out; but wsgiref.validate, for one, takes it for granted.
+        # PEP 3333 allows its absence, but some code, such as wsgiref.validate, requires it.
         environ.setdefault("SCRIPT_NAME", "")
         answer = Answer(environ, seconds)
         try:
             head = answer.begin(site)
-        except BaseException as error:  # SystemExit, too: it would end the worker
+        except BaseException as error:  # SystemExit, too, which would end the worker
             return answer.refuse(error, start_response)
         start_response(*head)
         return answer
@@ -102,17 +101,17 @@ class Answer:
         self.environ = environ
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
-        self.head = ()  # status and headers, as the site said them
-        self.written = []  # by the callable that start_response returns
-        self.body = ()  # what the site returned
-        self.parts = iter(())  # what is still to be sent of it
-        self.left = None  # how many bytes that must be; None where nobody knows
-        self.sent = 0  # how many bytes that were
+        self.head = ()  # status and headers, as the site gave them
+        self.written = []  # through the callable that start_response returns
+        self.body = ()  # the iterable that the site returned
+        self.parts = iter(())  # the parts of it still to send
+        self.left = None  # bytes still to send; None without a Content-Length
+        self.sent = 0  # bytes sent so far
         self.begun = self.ended = False
 
     def begin(self, site):
         """
-        Let the site answer; return status and headers once they are good and the body has begun.
+        Call the site; return status and headers once they are valid and the body has begun.
 
         Raise ``BrokenAnswer`` when they cannot be sent, and whatever the site raises.
         """
@@ -129,7 +128,7 @@ class Answer:
         status, headers, length = checked_head(*self.head)
         self.begun = True
 
-        # To HEAD, a body that is whole goes to nginx, which sends none of it, but caches a page only with its body.
+        # For HEAD, too, nginx gets a complete body: it does not send it, but needs it to cache the page.
         head = self.environ["REQUEST_METHOD"] == "HEAD"
         if status[:3] in ("204", "304") or (head and not (whole and length in (None, whole))):
             if first and not head:
@@ -149,12 +148,12 @@ class Answer:
         if self.left is not None:
             headers.append(("Content-Length", str(self.left)))
         else:
-            # Where it hangs, nginx must give up before the worker is killed: to nginx, that ends the answer.
+            # If the body hangs, nginx must time out before the worker is killed, which nginx would take for its end.
             uwsgi.set_user_harakiri(2 * self.seconds + 4)
         return status, headers
 
     def start_response(self, status, headers, exc_info=None):
-        """Take the head of the answer from the site; PEP 3333."""
+        """Accept status and headers from the site; PEP 3333."""
         if exc_info and self.begun:
             raise exc_info[1].with_traceback(exc_info[2])
         if self.head and not exc_info:
@@ -163,7 +162,7 @@ class Answer:
         return self.written.append
 
     def refuse(self, error, start_response):
-        """Answer with nginx's page for an error (nginx/errors.conf)."""
+        """Answer with nginx's error page (nginx/errors.conf)."""
         if isinstance(error, OF_THE_CLIENT):
             log(self.environ, "WARNING", f"could not read a request: {error}", error)
             status, page = "400 Bad Request", "/.bad-request"
@@ -179,7 +178,7 @@ class Answer:
         return self
 
     def __next__(self):
-        """Return the next part of the body; end it when the site cannot go on."""
+        """Return the next part of the body; break the answer off when the site fails."""
         try:
             part = checked_part(next(self.parts))
             if time.monotonic() > self.deadline:
@@ -205,14 +204,14 @@ class Answer:
         raise StopIteration
 
     def break_off(self, error):
-        """Let nginx break the answer off, too, and say why."""
+        """Log why the answer failed, and make nginx break it off, too."""
         self.ended = True
         log(self.environ, "ERROR", f"broke off an answer: {error!r}", error)
         if self.left is None:
             keep_open(uwsgi.connection_fd())
 
     def close(self):
-        """End the answer; uWSGI calls this in any case."""
+        """Close the site's iterable; uWSGI always calls this."""
         if not self.ended and not client_has_left():
             self.break_off(BrokenAnswer("nginx took nothing more of it"))
         try:
@@ -222,7 +221,7 @@ class Answer:
 
 
 def checked_part(part):
-    """Return a part of a body; raise ``BrokenAnswer`` unless it is one."""
+    """Return a part of a body; raise ``BrokenAnswer`` if it is not valid."""
     if not isinstance(part, bytes):
         raise BrokenAnswer(f"a part of the body is no bytes, but {type(part).__name__}")
     return part
@@ -230,7 +229,7 @@ def checked_part(part):
 
 def checked_head(status=None, headers=()):
     """
-    Return status, headers without Content-Length, and the number that says, or ``None``.
+    Return the status, the headers without Content-Length, and its value, or ``None``.
 
     Raise ``BrokenAnswer`` for what cannot be sent.
     """
@@ -257,20 +256,20 @@ def checked_head(status=None, headers=()):
     return status, good, length
 
 
-@lru_cache(1024)  # a site has few of them
+@lru_cache(1024)  # a site uses few of them
 def is_status(text):
-    """Return whether a text can be sent as a status."""
+    """Return whether a string is a valid status."""
     return isinstance(text, str) and STATUS.fullmatch(text) is not None
 
 
 @lru_cache(1024)
 def is_name(text):
-    """Return whether a text can be sent as the name of a header."""
+    """Return whether a string is a valid header name."""
     return isinstance(text, str) and NAME.fullmatch(text) is not None
 
 
 def keep_open(connection):
-    """Keep a connection open, unused, until nginx has given up waiting; close those of which it has."""
+    """Keep a connection open, unused, until nginx times out; close those on which it already has."""
     others = select.poll()
     for each in kept:
         others.register(each, select.POLLRDHUP)
@@ -282,7 +281,7 @@ def keep_open(connection):
 
 
 def client_has_left():
-    """Return whether nginx has hung up, as it does when its client has."""
+    """Return whether nginx has closed the connection, as it does when its client has."""
     connection = select.poll()
     connection.register(uwsgi.connection_fd(), select.POLLRDHUP)
     return bool(connection.poll(0))

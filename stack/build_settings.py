@@ -1,6 +1,6 @@
 """
-The site's settings, with what the image decides on top. Static files are collected with these, while the image
-is built: no variable and no volume is needed. stack/settings.py adds the rest; docs/settings.md lists it all.
+The site's settings, overridden by those that the image determines. The build of the image collects static files with
+these, without any variable or volume. stack/settings.py adds the rest; docs/settings.md lists them all.
 """
 
 import importlib
@@ -9,12 +9,12 @@ from typing import Any
 
 from . import logs, paths
 
-# The name of the site's own settings module is said once: SITE_SETTINGS in compose.yaml.
+# The site's settings module is named in one place: SITE_SETTINGS in compose.yaml.
 name = os.environ["SITE_SETTINGS"]
 try:
     site = importlib.import_module(name)
 except ModuleNotFoundError as error:
-    if not f"{name}.".startswith(f"{error.name}."):  # of something that the settings import
+    if not f"{name}.".startswith(f"{error.name}."):  # a module that the settings import is missing
         raise
     from django.core.exceptions import ImproperlyConfigured
 
@@ -24,18 +24,18 @@ except ModuleNotFoundError as error:
 own = {setting: value for setting, value in vars(site).items() if setting.isupper()}
 globals().update(own)
 
-# The build needs neither; stack/settings.py has the ones that count.
+# Placeholders for the build; stack/settings.py sets the real ones.
 DEBUG = False
 SECRET_KEY = "for the build only"  # noqa: S105
 
 
-# Before all of the site's own: nothing is in the way of /readyz.
+# Before the site's own middleware, so that none of it can block /readyz.
 MIDDLEWARE = ["stack.health.HealthMiddleware", *own.get("MIDDLEWARE", [])]
 
 LOGGING = logs.layered(own.get("LOGGING", {}))
 
 
-# What nginx serves itself, at these addresses (nginx/site.conf).
+# nginx serves these addresses itself (nginx/site.conf).
 
 STATIC_URL = "/static/"
 STATIC_ROOT = paths.COLLECTED
@@ -43,7 +43,7 @@ MEDIA_URL = "/media/"
 MEDIA_ROOT = paths.PUBLIC
 
 
-# A storage of another kind, such as S3, stays; Django's own in a directory becomes ours, in ours.
+# Keep the site's other storages, such as S3; replace Django's FileSystemStorage with ours, in our directory.
 
 djangos = (
     "django.core.files.storage.FileSystemStorage",
@@ -53,7 +53,7 @@ djangos = (
 
 
 def storage(alias: str, backend: str, **options: Any) -> dict[str, Any]:
-    """Return an entry of ``STORAGES``: the site's, or, if that is missing or Django's own, this one."""
+    """Return the site's entry of ``STORAGES``, or this one if it is missing or Django's default."""
     theirs: dict[str, Any] = own.get("STORAGES", {}).get(alias, {})
     if theirs.get("BACKEND", djangos[0]) not in djangos:
         return theirs
@@ -68,14 +68,14 @@ STORAGES = {
         location=MEDIA_ROOT,
         base_url=MEDIA_URL,
     ),
-    # Files that only some may read: a view of the site at this address decides, nginx sends.
+    # Private files: a view of the site at this address decides who may read them, nginx sends them.
     "private": storage(
         "private",
         "stack.storage.DurableFileSystemStorage",
         location=paths.PRIVATE,
         base_url="/files/",
     ),
-    # Collected as root, read by the site: static files are no secret.
+    # Root collects them and the site reads them: static files are not secret.
     "staticfiles": storage(
         "staticfiles",
         "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
@@ -84,7 +84,7 @@ STORAGES = {
     ),
 }
 
-# nginx reads uploads as a member of the group; big uploads would be 0600 without this.
+# nginx reads uploads through the group; without this, large uploads would get mode 0600.
 FILE_UPLOAD_PERMISSIONS = 0o640
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
 FILE_UPLOAD_TEMP_DIR = paths.UNFINISHED

@@ -1,9 +1,9 @@
 """
-While the image is built: a smaller copy of each collected file, for nginx to send as it is.
+Compress each collected static file while the image is built.
 
 ``app.css`` gets ``app.css.gz`` and ``app.css.br`` beside it (``gzip_static`` and ``brotli_static`` in
-nginx/site.conf). Made once, they may take the time that the highest levels need, far too much to
-spend in front of a waiting visitor.
+nginx/site.conf). They are made once, so they can use the highest levels, which are too slow to run while a
+visitor waits.
 """
 
 import functools
@@ -14,16 +14,16 @@ from pathlib import Path
 
 import brotli
 
-# Less than a network packet, nobody waits for; each copy would still take a block of the disk.
+# Smaller files fit into one network packet; a copy would save no time and still take a disk block.
 SMALLEST = 256
-# A copy must save this part of its original, or the browser's work to unpack it is for nothing:
-# pictures and fonts are compressed already.
+# A copy must save at least this share, or decompressing it is not worth the browser's time:
+# images and fonts are already compressed.
 WORTH_IT = 0.05
 
 
-@functools.cache  # most files are collected twice: with a hash in their name, and without
+@functools.cache  # most files are collected twice: with a hash in the name and without
 def variants(content: bytes) -> dict[str, bytes]:
-    """Return what to store beside a file with this content, by the ending of its name."""
+    """Return the compressed copies of this content, by file name suffix."""
     smaller = {
         ".gz": gzip.compress(content, compresslevel=9, mtime=0),
         ".br": brotli.compress(content, quality=11, lgwin=24),
@@ -33,7 +33,7 @@ def variants(content: bytes) -> dict[str, bytes]:
 
 
 def main(directory: Path) -> None:
-    """Compress what is in ``directory``, at any depth."""
+    """Compress all files below ``directory``."""
     files = [file for file in directory.rglob("*") if file.is_file()]
     for file in files:
         if file.stat().st_size < SMALLEST or file.name == "staticfiles.json":
@@ -41,7 +41,7 @@ def main(directory: Path) -> None:
         for suffix, data in variants(file.read_bytes()).items():
             variant = file.with_name(file.name + suffix)
             variant.write_bytes(data)
-            shutil.copystat(file, variant)  # one age and one mode for all that an address can give
+            shutil.copystat(file, variant)  # all forms of a file have the same time and mode
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A site's SQLite databases, on the data volume and safe for several workers."""
+"""Put a site's SQLite databases on the data volume, with options that are safe for several workers."""
 
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ OPTIONS = {
     # … which works only when a transaction asks for the write lock when it begins.
     "transaction_mode": "IMMEDIATE",
     # WAL: readers and the writer do not block each other.
-    # synchronous=FULL: each commit waits until the disk has it, so that whatever a visitor was
-    # told is saved survives a power cut. NORMAL would spare that wait, a few ms for each write;
-    # the database would be as whole after a cut, but lack the commits of the last moments.
+    # synchronous=FULL: each commit waits for the disk, so that what a visitor was told is saved
+    # survives a power cut. NORMAL would save that wait, a few ms for each write: after a power
+    # cut the database would be consistent, but the last commits would be lost.
     # https://www.sqlite.org/pragma.html#pragma_synchronous
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
 }
@@ -32,7 +32,7 @@ def on_the_data_volume(databases: dict[str, dict[str, Any]]) -> dict[str, dict[s
     """
     Return ``DATABASES`` with each SQLite file on the data volume, under its own name.
 
-    An option that the site sets stays, and so does a database of any other engine.
+    Options that the site sets are kept; databases of other engines are not changed.
     """
     placed = dict(databases)
     for alias, database in databases.items():
@@ -40,7 +40,7 @@ def on_the_data_volume(databases: dict[str, dict[str, Any]]) -> dict[str, dict[s
             continue
         path = Path(database["NAME"])
         placed[alias] = {
-            "CONN_MAX_AGE": None,  # workers keep their connection; opening one replays the PRAGMAs
+            "CONN_MAX_AGE": None,  # workers keep their connection: each new one runs the PRAGMAs again
             **database,
             "NAME": path if path.is_relative_to(paths.DATA) else paths.DATA / path.name,
             "OPTIONS": {**OPTIONS, **database.get("OPTIONS", {})},

@@ -1,9 +1,9 @@
 """
-The variables of the stack, ``SITE_…``, read and checked.
+Read and check the variables of the stack, ``SITE_…``.
 
 They come from ``.env`` or the shell through ``compose.yaml``, which holds the defaults. Those that only nginx,
-Compose or the certificate service use are checked here too, so that one place says what is wrong, before
-anything is started.
+Compose or the certificate service use are checked here, too, so that all errors are reported in one place,
+before anything starts.
 """
 
 import difflib
@@ -32,14 +32,14 @@ def origins(value: str) -> None:
     for item in value.split(","):
         try:
             good = ORIGIN.fullmatch(item) and (urlsplit(item).port or True)
-        except ValueError:  # a port above 65535, or brackets around what is no IPv6 address
+        except ValueError:  # a port above 65535, or brackets without an IPv6 address in them
             good = False
         if not good:
             raise ValueError(f"{item!r} is not an address such as https://example.com.")
 
 
 def ip_address(value: str) -> None:
-    """Raise ``ValueError`` unless it is an IP address; Compose wants IPv6 in brackets."""
+    """Raise ``ValueError`` unless it is an IP address; Compose requires brackets around IPv6."""
     try:
         ipaddress.ip_address(value.removeprefix("[").removesuffix("]"))
     except ValueError:
@@ -64,22 +64,22 @@ def proxies(value: str) -> None:
 
 
 def switch(value: str) -> None:
-    """Raise ``ValueError`` unless it is one of two words: nginx's job, in bash, knows no others."""
+    """Raise ``ValueError`` unless it is one of two words, the only ones that nginx's job, in bash, understands."""
     if value not in ("true", "false"):
         raise ValueError(f"{value!r} is neither true nor false.")
 
 
 def truth(value: str) -> None:
-    """Raise ``ValueError`` unless it says yes or no, in one of the usual words."""
+    """Raise ``ValueError`` unless it is one of the usual words for yes and no."""
     if value.lower() not in TRUE + FALSE:
         raise ValueError(f"{value!r} is neither true nor false.")
 
 
 def whole_number(most: int, least: int = 1) -> Callable[[str], None]:
     """
-    Return a check that raises ``ValueError`` unless a value is a number from ``least`` to ``most``.
+    Return a check that raises ``ValueError`` unless a value is an integer from ``least`` to ``most``.
 
-    Digits only: nginx, uWSGI and bash read the same text, and know nothing of 1_000, +5 or 08.
+    Digits only: nginx, uWSGI and bash read the same text and do not understand 1_000, +5 or 08.
     """
 
     def check(value: str) -> None:
@@ -90,7 +90,7 @@ def whole_number(most: int, least: int = 1) -> Callable[[str], None]:
 
 
 def anything(value: str) -> None:
-    """Accept any text: whoever uses it will check it."""
+    """Accept any value: the program that uses it checks it."""
 
 
 CHECKS: dict[str, Callable[[str], None]] = {
@@ -104,19 +104,19 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "SITE_PORT": whole_number(65_535),
     "SITE_TRUSTED_PROXIES": proxies,
     "SITE_HSTS_SECONDS": whole_number(63_072_000, least=0),
-    # For compose/tls.yaml and compose/acme.yaml alone; the certificate service reads the files.
+    # Used only by compose/tls.yaml and compose/acme.yaml; the certificate service reads the files.
     "SITE_HTTP_PORT": whole_number(65_535),
     "SITE_TLS_CERTIFICATE": anything,
     "SITE_TLS_KEY": anything,
     "SITE_ACME_URL": secure_url,
 }
-# Said by the image (Dockerfile.app); stack/build_settings.py reads it.
+# Set by the image (Dockerfile.app), read by stack/build_settings.py.
 OTHERS = ("SITE_SETTINGS",)
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What the settings and the programs of the stack need of the variables."""
+    """The values that the stack's settings and programs take from the variables."""
 
     urls: list[SplitResult]
     debug: bool
@@ -124,26 +124,26 @@ class Environment:
 
     @property
     def https(self) -> bool:
-        """Whether visitors come over HTTPS, to nginx or to a proxy in front of it."""
+        """Whether visitors use HTTPS, to nginx or to a proxy in front of it."""
         return self.urls[0].scheme == "https"
 
     @property
     def hosts(self) -> list[str]:
-        """The hosts that are answered, as in ``ALLOWED_HOSTS``."""
+        """The hosts that the site answers, as in ``ALLOWED_HOSTS``."""
         hosts = [url.netloc.rsplit(":", 1)[0] if url.port else url.netloc for url in self.urls]
         return [*hosts, *LOOPBACK[1:]] if "localhost" in hosts else hosts
 
     @property
     def origins(self) -> list[str]:
-        """The addresses whose forms are accepted, as in ``CSRF_TRUSTED_ORIGINS``."""
+        """The origins whose forms the site accepts, as in ``CSRF_TRUSTED_ORIGINS``."""
         return [url.geturl() for url in self.urls]
 
 
 def refuse_misspelt(names: Mapping[str, str]) -> None:
     """
-    Raise ``SettingError`` for a name that is nearly one of ours, or the beginning or the end of one.
+    Raise ``SettingError`` for a name that is close to one of ours, or is its beginning or end.
 
-    Any other name is the site's own: SITE_ROOT, SITE_NAME, SITE_KEY and SITE_BASE_URL are common.
+    All other names are left to the site: SITE_ROOT, SITE_NAME, SITE_KEY and SITE_BASE_URL are common.
     """
     ours = [name.removeprefix(PREFIX) for name in (*CHECKS, *OTHERS)]
     for name in names:
@@ -162,7 +162,7 @@ def refuse_misspelt(names: Mapping[str, str]) -> None:
 
 
 def read(variables: Mapping[str, str]) -> Environment:
-    """Return what the variables say; raise ``SettingError`` when one is missing, wrong or misspelt."""
+    """Return the values of the variables; raise ``SettingError`` if one is missing, wrong or misspelt."""
     for name, check in CHECKS.items():
         if name not in variables:
             raise SettingError(f"{name} is not set; see .env.example.")

@@ -1,4 +1,4 @@
-"""Files that are still there after a power cut: the kernel keeps what is written for half a minute."""
+"""Write files that survive a power cut; without fsync, the kernel may hold them in memory for half a minute."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Return when the disk has a file's content, or the names in a directory; fsync(2)."""
+    """Wait until a file's content, or the names in a directory, are on disk; fsync(2)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -17,9 +17,9 @@ def sync(path: Path) -> None:
 
 def publish(path: Path, text: str, put: Callable[[str, Path], None]) -> None:
     """
-    Write ``text`` beside ``path``, readable by its owner only, and ``put`` it there, whole or not at all.
+    Write ``text`` to a temporary file, mode 0600, and ``put`` it at ``path``, completely or not at all.
 
-    Raise what ``put`` raises: ``os.link`` never replaces a file that is there, ``os.replace`` does.
+    Raise what ``put`` raises: ``os.link`` does not replace an existing file, ``os.replace`` does.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:

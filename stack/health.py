@@ -1,11 +1,11 @@
 """
-Is the site alive, is it ready: two addresses for machines.
+Two endpoints for machines: is the site alive, and is it ready?
 
-``/livez`` costs nothing and anyone may ask. ``/readyz`` works through every part that a page needs;
-nginx does not pass it on (nginx/site.conf), so only the health check inside the container
-(stack/healthcheck.py) and the harness can ask.
+``/livez`` is cheap, and anyone may request it. ``/readyz`` checks everything that a page needs; nginx does
+not pass it on (nginx/site.conf), so only the health check inside the container (stack/healthcheck.py) and the
+tests can request it.
 
-A middleware answers them, the first of all, so that no URL and no middleware of the site is in the way.
+The first middleware answers both, so that no URL or other middleware of the site can interfere.
 """
 
 import logging
@@ -32,7 +32,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 def settings_are_complete() -> None:
-    """Raise unless the URLs resolve, and there is a secret key: neither is read before it is needed."""
+    """Raise unless the URLs can be imported and there is a secret key: Django reads both only when needed."""
     get_resolver().url_patterns  # noqa: B018 (reading it imports them)
     settings.SECRET_KEY  # noqa: B018
 
@@ -43,7 +43,7 @@ def has_database() -> bool:
 
 
 def database_answers() -> None:
-    """Raise unless the database answers over a new connection: an old one outlives a lost file."""
+    """Raise unless the database answers on a new connection: an old one still works after its file is deleted."""
     if has_database():
         connection.close()
         with connection.cursor() as cursor:
@@ -61,20 +61,20 @@ def migrations_are_applied() -> None:
 
 
 def can_write(*directories: Path) -> None:
-    """Raise ``OSError`` unless a file can be written there: right owner, not read-only, not full."""
+    """Raise ``OSError`` unless a file can be written to each directory: right owner, not read-only, not full."""
     for directory in directories:
         with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
             file.write(b"\0")
 
 
 def data_is_writable() -> None:
-    """Raise ``OSError`` unless SQLite could write: it needs room beside the database."""
+    """Raise ``OSError`` unless SQLite can write: it creates files beside the database."""
     files = (each for each in settings.DATABASES.values() if databases.is_a_file(each))
     can_write(*{Path(each["NAME"]).parent for each in files})
 
 
 def media_is_writable() -> None:
-    """Raise ``OSError`` unless an upload could be stored."""
+    """Raise ``OSError`` unless an upload can be stored."""
     can_write(paths.UNFINISHED, paths.PUBLIC, paths.PRIVATE)
 
 
@@ -89,13 +89,13 @@ CHECKS = {
 
 @never_cache
 def ready(request: HttpRequest) -> JsonResponse:
-    """Return 200 when every check passes, else 503; the body says for each "ok" or what is wrong."""
+    """Return 200 if every check passes, else 503; for each check, the body says "ok" or what is wrong."""
     request.get_host()  # Django answers 400 unless it is one of ALLOWED_HOSTS
     report = {}
     for name, check in CHECKS.items():
         try:
             check()
-        except Exception as error:  # whatever it is, the answer is "not ready"
+        except Exception as error:  # any exception means "not ready"
             logger.error("not ready: %s: %s", name, error)
             report[name] = str(error)
         else:
@@ -108,7 +108,7 @@ ANSWERS = {"/livez": live, "/readyz": ready}
 
 
 class HealthMiddleware:
-    """Answer the two addresses; everything else is the site's."""
+    """Answer the two endpoints; pass all other requests to the site."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,8 +1,8 @@
 """
 Ask the uWSGI of this container whether the site is ready; exit 0 if so, else say why and exit 1.
 
-Speaks the uwsgi protocol over the private socket, as nginx does over the public one: what is
-judged is this instance, with a real request through URLs, middleware and ALLOWED_HOSTS.
+Speaks the uwsgi protocol at the private socket, as nginx does at the public one. So it tests this
+very instance, with a real request through middleware and ALLOWED_HOSTS.
 https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 """
 
@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 from .handover.names import PUBLIC, serves, somebody_serves
 
 SOCKET = "/tmp/uwsgi.sock"
-TIMEOUT = 5  # seconds; compose.yaml gives up a little later
+TIMEOUT = 5  # seconds; a little less than the health check's timeout in compose.yaml
 
 
 def ask(path: str, at: str = SOCKET, seconds: float = TIMEOUT) -> tuple[int, str]:
-    """Return status code and body of a GET; raise ``OSError`` when nobody answers in time."""
+    """Return status code and body of a GET; raise ``OSError`` without an answer in time."""
     public_url = urlsplit(os.environ["SITE_URL"].split(",")[0])
     variables = {
         "REQUEST_METHOD": "GET",
@@ -55,7 +55,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"{SOCKET}: {error}")
     print(status, body)
-    # Where it starts, "healthy" would else be said before nginx can ask: promote needs a moment.
+    # After the start, promote takes a moment; until it is done, nginx cannot connect, so this is not healthy.
     if status == 200 and not (serves() or somebody_serves()):
         sys.exit(f"nobody serves at {PUBLIC}")
     sys.exit(0 if status == 200 else 1)

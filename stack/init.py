@@ -1,11 +1,11 @@
 """
 The one-shot job before every start: secret key, directories, database, static files, checks.
 
-Each step may be repeated at any time. When one fails, this says so in one sentence, exits 1, and
+Each step may be repeated at any time. If one fails, the job says so in one sentence and exits with 1, and
 neither the site nor nginx is started (compose.yaml).
 
-``stack check`` only judges: settings, checks, and whether the site can be imported. scripts/deploy
-asks so before anything changes, scripts/reload before the workers change.
+``stack check`` changes nothing: it runs the checks and tests whether the site can be imported. scripts/deploy runs
+it before anything changes, scripts/reload before the workers do.
 """
 
 import filecmp
@@ -27,23 +27,23 @@ from .fsync import sync
 
 
 def make_media_directories() -> None:
-    """Create the directories of the uploads; remove what interrupted uploads left behind."""
-    from . import timeouts  # reads a variable that has to be checked first
+    """Create the upload directories; remove what interrupted uploads have left."""
+    from . import timeouts  # reads a variable that must be checked first
 
     for directory in (paths.PUBLIC, paths.PRIVATE, paths.UNFINISHED):
         directory.mkdir(mode=0o750, exist_ok=True)
     for file in paths.UNFINISHED.iterdir():
-        # No request lives much longer than the timeout, so nobody is still writing an older file.
+        # No request lives much longer than the timeout, so older files are no longer being written.
         if file.stat().st_mtime < time.time() - timeouts.UNFINISHED:
             file.unlink()
 
 
 def publish(source: Path, target: Path) -> None:
-    """Copy ``source`` to ``target``; a reader sees the old file or the new one, never half of it."""
+    """Copy ``source`` to ``target`` atomically: a reader sees the old file or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.new")
     shutil.copy2(source, temporary)
-    sync(temporary)  # or else a power cut leaves an empty file under a name that browsers keep
+    sync(temporary)  # without it, a power cut could leave an empty file under a name that browsers cache
     temporary.replace(target)
 
 
@@ -51,8 +51,8 @@ def refresh_static(collected: Path) -> None:
     """
     Copy the image's collected static files to the volume that nginx serves.
 
-    Nothing is deleted: a page rendered before a deploy still asks for the older hashed names. The
-    manifest stays behind: it is for Django, which reads the one in its own image.
+    Nothing is deleted: pages rendered before a deploy still refer to the older hashed names. The
+    manifest is not copied: Django reads the one in its own image.
     """
     refreshed = 0
     changed = set()
@@ -65,7 +65,7 @@ def refresh_static(collected: Path) -> None:
             refreshed += 1
             changed.add(target.parent)
         for suffix in (".gz", ".br"):
-            # nginx would go on sending the compressed form of an older release.
+            # Otherwise nginx would still send the compressed copy of an older release.
             if not source.with_name(source.name + suffix).exists():
                 target.with_name(target.name + suffix).unlink(missing_ok=True)
     for directory in changed:
@@ -74,11 +74,11 @@ def refresh_static(collected: Path) -> None:
 
 
 def check() -> None:
-    """Raise ``CommandError`` with what Django's system checks say of the site, if anything."""
+    """Run Django's system checks; raise ``CommandError`` with their messages, if any."""
     from django.conf import settings
     from django.core.management import call_command
 
-    # Warnings stop the start too: plain "check --deploy" exits 0 with them.
+    # Warnings fail, too: plain "check --deploy" exits with 0 despite them.
     deploy = not settings.DEBUG
     try:
         call_command("check", deploy=deploy, fail_level="WARNING" if deploy else "ERROR")
@@ -93,10 +93,10 @@ def check() -> None:
 
 def check_migrations() -> None:
     """
-    Raise ``CommandError`` when models of the site's own apps differ from what their migrations make.
+    Raise ``CommandError`` if models of the site's own apps differ from their migrations.
 
-    As ``makemigrations --check``, without a database; but not for installed packages, whose migrations are
-    their authors' to write. An app without the package ``migrations`` counts: its tables are never made.
+    Like ``makemigrations --check``, but without a database and not for installed packages, whose authors write the
+    migrations. Apps without a package ``migrations`` are included: their tables would never be created.
     """
     from django.apps import apps
     from django.conf import settings
@@ -121,7 +121,7 @@ def check_migrations() -> None:
 
 
 def judge() -> None:
-    """Import the site as uWSGI will, and check it; changes nothing. Raises what the site raises."""
+    """Import the site as uWSGI will, and check it; change nothing. Raise what the site raises."""
     from django.conf import settings
     from django.utils.module_loading import import_string
 
@@ -131,7 +131,7 @@ def judge() -> None:
 
 
 def main() -> None:
-    """Run the steps in order. Raises what a step raises."""
+    """Run the steps in order; raise what a step raises."""
     env.read(os.environ)
     os.umask(0o027)
     if restore.finish():
@@ -141,7 +141,7 @@ def main() -> None:
         print("init: made a new secret key", flush=True)
     kept.make_id()
 
-    # From here on with the site's settings.
+    # From here on, the site's settings are needed.
     import django
     from django.core.management import call_command
 

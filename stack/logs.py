@@ -12,7 +12,7 @@ from typing import Any
 
 from .request_id import request_id
 
-# What every record has, and "request", of Django's own records, which no line of JSON can hold.
+# Attributes of every record, and "request" of Django's own, which cannot be written as JSON.
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "request", "request_id"}
 
 CONFIG: dict[str, Any] = {
@@ -24,22 +24,22 @@ CONFIG: dict[str, Any] = {
         "stack": {"class": "logging.StreamHandler", "formatter": "stack", "filters": ["stack"]}
     },
     "root": {"handlers": ["stack"], "level": "INFO"},
-    # Django's own handlers print nothing, or mail, when DEBUG is off: let everything reach the root.
+    # With DEBUG off, Django's own handlers print nothing or send mail: let everything propagate to the root.
     "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
 }
 
 
 def encode(value: Any) -> str:
-    """Return a value as JSON, whatever it is."""
+    """Return any value as JSON."""
     try:
-        # NaN and Infinity, which Python would write, are no JSON.
+        # NaN and Infinity, which Python would write, are not valid JSON.
         return json.dumps(value, allow_nan=False)
-    except Exception:  # a circle, a key that is no text, a number of a thousand digits, …
+    except Exception:  # a circular reference, a key that is not a string, a number of a thousand digits, …
         return json.dumps(plain(value))
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Return what is nearest to a value and is JSON for certain."""
+    """Return the closest value that is certain to be valid JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, int) and value.bit_length() > 1024:
@@ -54,7 +54,7 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def text(value: Any) -> str:
-    """Return ``str(value)``, or what it is where that fails."""
+    """Return ``str(value)``, or the name of its type if that fails."""
     try:
         return str(value)
     except Exception:
@@ -65,18 +65,18 @@ class JsonFormatter(logging.Formatter):
     """
     Write a record as one JSON object.
 
-    What was given as ``extra``, or as a dictionary in the place of the message, comes last and replaces nothing.
+    ``extra``, or a dictionary passed as the message, comes last and does not replace other fields.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the record as one line."""
         given = {name: each for name, each in vars(record).items() if name not in STANDARD}
         try:
             message = record.getMessage()
             if isinstance(record.msg, dict):
                 given |= record.msg
                 message = given.pop("message", "")
-        except Exception:  # the arguments do not fit: still worth a line
+        except Exception:  # the arguments do not fit the message: log it all the same
             message = f"{text(record.msg)} (with arguments that do not fit: {text(record.args)})"
         fields = {
             "level": record.levelname,
@@ -96,16 +96,16 @@ class JsonFormatter(logging.Formatter):
 
 
 def writes_to_the_console(handler: dict[str, Any]) -> bool:
-    """Return whether a handler of ``LOGGING`` writes to stderr or stdout, which Docker keeps."""
+    """Return whether a handler of ``LOGGING`` writes to stderr or stdout, which Docker logs."""
     return handler.get("class") == "logging.StreamHandler"
 
 
 def layered(site: dict[str, Any]) -> dict[str, Any]:
     """
-    Return ``LOGGING`` for a site with this one, which may be empty.
+    Return ``LOGGING`` of ``site``, which may be empty, merged with this one.
 
-    The site's loggers, levels and handlers stay. What it writes to the console becomes JSON as well, unless
-    a formatter of a class of its own makes something else of it.
+    The site's loggers, levels and handlers are kept. Its console output becomes JSON as well, unless it uses
+    a formatter class of its own.
     """
     config: dict[str, Any] = {**site, **CONFIG}
     for part in ("filters", "formatters", "handlers", "loggers"):
@@ -123,12 +123,12 @@ def layered(site: dict[str, Any]) -> dict[str, Any]:
         }
 
     root = site.get("root") or config["loggers"].get("", {})
-    config["loggers"].pop("", None)  # the root by another name
+    config["loggers"].pop("", None)  # another name of the root logger
     if root.get("handlers"):
         config["root"] = root
         return config
     config["root"] = {**CONFIG["root"], **{k: v for k, v in root.items() if k != "handlers"}}
-    # With a root that writes, what a logger of the site has written would be written twice.
+    # If both a logger of the site and the root wrote to the console, each line would appear twice.
     for name, logger in config["loggers"].items():
         if console & {*logger.get("handlers", [])}:
             config["loggers"][name] = {**logger, "propagate": False}

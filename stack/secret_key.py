@@ -1,11 +1,11 @@
 """
 The secret key, with which Django signs sessions, password resets and messages: one file on the data
-volume, readable by its owner only. Its first line is the key in use; the others are older keys that
-still count (``SECRET_KEY_FALLBACKS``), so that a new key logs nobody out.
+volume, readable by its owner only. Its first line is the current key; the others are older keys that
+are still accepted (``SECRET_KEY_FALLBACKS``), so that a new key logs nobody out.
 https://docs.djangoproject.com/en/6.1/ref/settings/#secret-key-fallbacks
 
-``stack rotate`` puts a new key in use and keeps the older ones; ``stack forget`` drops
-those. The site takes either up when it is loaded again: scripts/rotate-secret-key does both.
+``stack rotate`` adds a new key and keeps the older ones; ``stack forget`` drops the older ones.
+The site picks up the change at its next reload, which scripts/rotate-secret-key does as well.
 """
 
 import fcntl
@@ -21,10 +21,10 @@ FILE = Path("/srv/data/secret_key")
 
 
 def make(path: Path = FILE) -> bool:
-    """Write a new key unless there is one; return whether this call made it."""
+    """Write a new key unless there is one; return whether this call created it."""
     if not path.exists():
         try:
-            # A link, unlike a rename, never replaces: of two that begin at once, one is the first.
+            # A link, unlike a rename, never replaces a file: of two processes at once, the first one wins.
             publish(path, secrets.token_urlsafe(50), os.link)
             return True
         except FileExistsError:
@@ -34,9 +34,9 @@ def make(path: Path = FILE) -> bool:
 
 
 def change(path: Path, new: Callable[[list[str]], list[str]]) -> int:
-    """Replace the keys by what ``new`` makes of them; return how many older ones count now."""
+    """Replace the keys with ``new(keys)``; return how many older ones are accepted now."""
     directory = os.open(path.parent, os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)  # two at once would lose a key
+    fcntl.flock(directory, fcntl.LOCK_EX)  # without it, two at once could lose a key
     try:
         keys = new(path.read_text().split())
         publish(path, "\n".join(keys), os.replace)

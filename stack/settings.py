@@ -1,8 +1,8 @@
 """
-The settings in the containers (``DJANGO_SETTINGS_MODULE``): the site's own, with the stack's on top.
+The settings in the containers (``DJANGO_SETTINGS_MODULE``): the site's own, overridden by the stack's.
 
-All that the stack overrides is here and in stack/build_settings.py, in the open; docs/settings.md lists it.
-What differs between two installations comes from the environment (stack/env.py).
+Everything that the stack overrides is here and in stack/build_settings.py; docs/settings.md lists it.
+What differs between installations comes from the environment (stack/env.py).
 https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
@@ -21,32 +21,32 @@ except env.SettingError as error:
 
 DEBUG = environment.debug
 
-# Made by the init job at the first start. Without it nothing starts. After the first line come older keys,
-# which still count until they are forgotten (scripts/rotate-secret-key).
+# Created by the init job at the first start; without it, nothing starts. After the first line come older keys,
+# which are accepted until they are dropped (scripts/rotate-secret-key).
 SECRET_KEY, *SECRET_KEY_FALLBACKS = paths.SECRET_KEY.read_text().split() or [""]
 
 
-# What follows from the address of the site. nginx answers these hosts only, and is the one who says whether a
-# request came over HTTPS: no header of a client does (nginx/uwsgi_params).
+# Derived from the site's address. nginx answers only these hosts, and only nginx tells Django whether a request
+# came over HTTPS: headers of a client have no influence on that (nginx/uwsgi_params).
 
 ALLOWED_HOSTS = environment.hosts
 CSRF_TRUSTED_ORIGINS = [*environment.origins, *own.get("CSRF_TRUSTED_ORIGINS", [])]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.https
 SECURE_PROXY_SSL_HEADER = None
 USE_X_FORWARDED_HOST = USE_X_FORWARDED_PORT = False
-# nginx's work, or that of the proxy in front of it.
+# nginx or the proxy in front of it redirects to HTTPS.
 SECURE_SSL_REDIRECT = False
 
-# Sent with https only. Browsers then refuse plain HTTP for that long, whatever you do: it cannot be taken back,
-# so only whoever owns the domain turns it on.
+# Sent over HTTPS only. Browsers then refuse plain HTTP for that long, and it cannot be undone, so the owner of
+# the domain has to turn it on.
 SECURE_HSTS_SECONDS = environment.hsts_seconds or own.get("SECURE_HSTS_SECONDS", 0)
 
 
 DATABASES = databases.on_the_data_volume(own.get("DATABASES", {}))
 
 
-# Mail: where the site only pretends to send (startproject's default writes it to the terminal), sending fails
-# loudly instead. https://docs.djangoproject.com/en/6.1/topics/email/
+# Mail: if the site only pretends to send it (startproject's default prints it), make sending fail loudly
+# instead. https://docs.djangoproject.com/en/6.1/topics/email/
 
 pretenders = [
     f"django.core.mail.backends.{name}.EmailBackend"
@@ -60,15 +60,15 @@ if "MAILERS" in own:
     }
 
 
-# `check --deploy` warns of these; here each is somebody else's work, or a choice.
+# `check --deploy` warns about these; here each is done elsewhere, or is the owner's choice.
 
 SILENCED_SYSTEM_CHECKS = [
     *own.get("SILENCED_SYSTEM_CHECKS", []),
     "security.W004",  # HSTS: off unless SITE_HSTS_SECONDS says otherwise
-    "security.W005",  # … and for this host alone: its subdomains may be somebody else's
+    "security.W005",  # … and for this host only: its subdomains may belong to others
     "security.W021",  # … so that it cannot be preloaded
     "security.W008",  # redirect to https: nginx, or the proxy in front of it
-    "mail.W001",  # no mailer, until the site names one
+    "mail.W001",  # no mailer until the site configures one
 ]
 if not environment.https:
     SILENCED_SYSTEM_CHECKS += ["security.W012", "security.W016"]  # a secure cookie needs https

@@ -1,4 +1,4 @@
-"""Uploads that are still there after a power cut."""
+"""Storage whose uploads survive a power cut."""
 
 import os
 from pathlib import Path
@@ -17,14 +17,14 @@ def _sync(path: Path) -> None:
 
 class DurableFileSystemStorage(FileSystemStorage):
     """
-    Django's storage in a directory, where a saved file is on the disk before anybody hears of it.
+    Django's ``FileSystemStorage`` with fsync: a saved file is on disk before ``save`` returns.
 
-    Django leaves that to the kernel, which takes half a minute: a power cut within it would leave a
-    row in the database, which does wait for the disk, without its file. Costs a few ms for each file.
+    Django leaves writing to the kernel, which may take half a minute. After a power cut in that time, the
+    database, which does wait for the disk, would have a row without its file. Costs a few ms per file.
     """
 
     def get_valid_name(self, name: str) -> str:
-        """Return a name that nginx serves: one that begins with a dot, as for 🎉.png, gets a word before it."""
+        """Return a name that nginx serves: one that begins with a dot, as for 🎉.png, gets a prefix."""
         name = super().get_valid_name(name)
         return f"file{name}" if name.startswith(".") else name
 
@@ -32,7 +32,7 @@ class DurableFileSystemStorage(FileSystemStorage):
         name = super()._save(name, content)
         path = Path(self.path(name))
         _sync(path)
-        # The file's name, and the names of directories that were made for it.
+        # The file's name, and the names of directories created for it.
         for directory in path.parents:
             _sync(directory)
             if directory == Path(self.location):

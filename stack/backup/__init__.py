@@ -1,1 +1,1 @@
-"""All that a site keeps, into one file and back."""
+"""Back up all data of a site to one file, and restore it."""

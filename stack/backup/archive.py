@@ -1,9 +1,9 @@
 """
-The file in which ``write.py`` keeps a site and from which ``restore.py`` takes it.
+The format of a backup, which ``write.py`` writes and ``restore.py`` reads.
 
-A compressed tar file. First ``backup.json``: what made it, of which site it is, and what it holds. Then
-``data/…`` and ``media/…`` as on the volumes. Last ``SHA256SUMS``, for ``sha256sum --check``, and for us:
-without it, the file was cut off.
+It is a compressed tar file. First comes ``backup.json``: the release that made it, the site, and the contents. Then
+``data/…`` and ``media/…`` as on the volumes. Last comes ``SHA256SUMS``, in the format of ``sha256sum --check``:
+without it, the file is truncated.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ SUMS = "SHA256SUMS"
 
 
 class Hashing:
-    """A file that is read, and hashed as it goes."""
+    """A file that is hashed while it is read."""
 
     def __init__(self, file) -> None:
         self.file = file
@@ -40,8 +40,8 @@ class Hashing:
 
 
 def check_sqlite(path: Path) -> None:
-    """Raise ``ValueError`` when a database is damaged."""
-    # immutable: nobody else has it open, and no -wal or -shm is to appear beside it.
+    """Raise ``ValueError`` if a SQLite database is damaged."""
+    # immutable: no other process has it open, and SQLite must not create a -wal or -shm file beside it.
     database = sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True)
     try:
         (said,) = database.execute("PRAGMA integrity_check(1)").fetchone()
@@ -55,9 +55,9 @@ def check_sqlite(path: Path) -> None:
 
 def lock() -> int:
     """
-    Be the only one who backs up or restores, until this process ends, or closes the descriptor returned.
+    Take the lock of backup and restore; return its descriptor. Closing it, or the end of the process, releases it.
 
-    Raise ``ValueError`` when another one does.
+    Raise ``ValueError`` when another process holds it.
     """
     volume = os.open(MEDIA, os.O_RDONLY)
     try:
@@ -69,12 +69,12 @@ def lock() -> int:
 
 
 def known_migrations() -> tuple[dict[str, str], set[tuple[str, str]]]:
-    """Return the last migration of each app in this code, and all that it knows, by app and name."""
+    """Return the last migration of each app in this code, and all its migrations as (app, name)."""
     import django
     from django.db.migrations.loader import MigrationLoader
 
     django.setup()
-    loader = MigrationLoader(None)  # reads the code; the database may be anywhere
+    loader = MigrationLoader(None)  # reads the code only; needs no database
     known = {*loader.disk_migrations}
     for migration in loader.disk_migrations.values():
         known |= {*migration.replaces}
@@ -82,13 +82,13 @@ def known_migrations() -> tuple[dict[str, str], set[tuple[str, str]]]:
 
 
 def refuse(member: tarfile.TarInfo) -> None:
-    """Raise ``ValueError`` for what no backup has: links, devices, paths that lead elsewhere."""
+    """Raise ``ValueError`` for a member that no backup of ours has: a link, a device, a path that leads outside."""
     try:
         good = member.isfile() and tarfile.data_filter(member, "/nowhere").name == member.name
     except tarfile.FilterError:
         good = False
     top, *rest = member.name.split("/")
-    # (tarfile lets ".." pass as long as it stays below the place where all is unpacked.)
+    # (tarfile allows ".." as long as the path stays inside the target directory.)
     good = good and not {"", ".", ".."} & {*rest}
     if rest:
         volume = {"data": DATA, "media": MEDIA}.get(top)
@@ -103,9 +103,9 @@ def refuse(member: tarfile.TarInfo) -> None:
 
 def read_about(text: bytes) -> dict:
     """
-    Return what an archive says of itself; raise ``ValueError`` for a format that this release cannot read.
+    Return an archive's ``backup.json``; raise ``ValueError`` for a format that this release cannot read.
 
-    Format 1 knew neither sites nor any other database than db.sqlite3.
+    Format 1 had no site id, and db.sqlite3 as its only database.
     """
     try:
         about = json.loads(text)
@@ -129,7 +129,7 @@ def read_about(text: bytes) -> dict:
 
 @contextlib.contextmanager
 def whole() -> Iterator[None]:
-    """Raise ``ValueError`` where tarfile and gzip have names of their own for an archive that is not whole."""
+    """Turn the exceptions of tarfile and gzip for a truncated or damaged archive into ``ValueError``."""
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -138,10 +138,10 @@ def whole() -> Iterator[None]:
 
 class Archive:
     """
-    An archive that is read from a stream; ``about`` is what it says of itself.
+    An archive that is read from a stream; ``about`` is its ``backup.json``.
 
-    Raises ``ValueError`` for what is not an archive of ours, cannot be read by this release, or is not whole;
-    that may be known at the very end only, so nothing counts before.
+    Raises ``ValueError`` if it is not a backup of ours, is of a newer format, or is incomplete. That may show
+    only at the very end, so use nothing of it before.
     """
 
     def __init__(self, stream) -> None:
@@ -158,7 +158,7 @@ class Archive:
         self._sums = {ABOUT: hashlib.sha256(text).hexdigest()}
 
     def files(self) -> Iterator[tuple[tarfile.TarInfo, Hashing]]:
-        """Yield each file, to be read at once and to its end (within ``whole``)."""
+        """Yield each file. Read it to its end before the next one (within ``whole``)."""
         found, sums = self._sums, None
         while member := self._tar.next():
             refuse(member)
@@ -183,7 +183,7 @@ class Archive:
 
 @whole()
 def check(stream) -> str:
-    """Read an archive to its end; return what is in it, raise ``ValueError`` when it is not whole."""
+    """Read an archive to its end and return its contents; raise ``ValueError`` if it is incomplete."""
     count = size = 0
     for member, content in Archive(stream).files():
         while content.read(1 << 20):

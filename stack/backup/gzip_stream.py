@@ -1,9 +1,9 @@
 """
-A gzip stream that leaves what does not get smaller as it is.
+Write a gzip stream that does not compress data which would not get smaller.
 
-Pictures and films are compressed already: to try once more takes thirty times as long as to copy them. Python's
-zlib cannot change its level within a stream, and tools that read streams, tarfile among them, expect a single
-one, so what does not get smaller is written here as the "stored" blocks of the format: RFC 1951, 3.2.4.
+Images and videos are already compressed: compressing them again takes thirty times as long as copying. Python's
+zlib cannot change its level within a stream, and streaming readers, such as tarfile, expect a single one. So such
+data is written as "stored" blocks: RFC 1951, 3.2.4.
 """
 
 import struct
@@ -23,16 +23,16 @@ class GzipWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._deflate = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
-        self._begun = False  # whether the compressor has something that has not been written
+        self._begun = False  # whether the compressor holds data that is not yet written
         self._crc = self._size = 0
         file.write(HEADER)
 
     def tell(self) -> int:
-        """Return how many bytes were given to ``write``."""
+        """Return the number of bytes passed to ``write``."""
         return self._size
 
     def write(self, data: bytes) -> int:
-        """Write data, compressed if a sample from their middle gets smaller; return how many bytes."""
+        """Write data, compressed if a sample from its middle gets smaller; return its length."""
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
         middle = len(data) // 2
@@ -42,7 +42,7 @@ class GzipWriter:
             self._begun = True
             return len(data)
         if self._begun:
-            # To the end of a byte, where a stored block begins; later ones refer to nothing before it.
+            # Flush to a byte boundary, where a stored block begins; later blocks refer to nothing before it.
             self._file.write(self._deflate.flush(zlib.Z_FULL_FLUSH))
             self._begun = False
         for start in range(0, len(data), STORED):

@@ -1,8 +1,8 @@
 """
-What a site keeps, and where: its databases and whatever else is on the data volume, its uploads, and its id.
+What a backup contains: the databases and other files on the data volume, the uploads, and the site's id.
 
-The id is a random one in a file of its own on the data volume. The first start makes it, and a backup takes
-it along, so that a site knows its own backups wherever it is and whatever it is called.
+The id is random and in a file of its own on the data volume. The first start creates it and each backup
+includes it, so that a site recognises its own backups on any machine and under any name.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from ..paths import DATA, MEDIA, SECRET_KEY
 
 ID_FILE = DATA / "site_id"
 
-# What Django's migrate writes into a new database by itself.
+# Tables into which Django's migrate itself writes rows.
 MIGRATE = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
 
 
 def is_passing(volume: Path, name: str) -> bool:
-    """Whether what has this name on a volume is nothing to keep: half-made, or an unfinished upload."""
+    """Return whether a file of this name is temporary, such as an unfinished upload: it is not backed up."""
     return (
         name.startswith((".restore", ".secret_key.", ".site_id."))
         or name in (".backup", "lost+found")
@@ -34,9 +34,9 @@ def is_passing(volume: Path, name: str) -> bool:
 
 def files(directory: Path) -> Iterator[Path]:
     """
-    Yield the regular files below a directory; of a volume, those that are kept.
+    Yield the regular files below a directory, without the temporary files of a volume.
 
-    Raise ``OSError`` for a directory that cannot be read; one that is deleted meanwhile is none.
+    Raise ``OSError`` for a directory that cannot be read; skip one that is deleted meanwhile.
     """
 
     def give_up(error: OSError) -> None:
@@ -60,12 +60,12 @@ def files(directory: Path) -> Iterator[Path]:
 
 def databases() -> dict[str, Path]:
     """
-    Return the file of each database in the site's settings, by its alias; it need not exist.
+    Return the file of each database in the site's settings, by alias. The file need not exist.
 
-    Raise ``ValueError`` for a database that is anything else than a SQLite file on the data volume. (One in
-    memory, and Django's placeholder where a site has no database, hold nothing that could be kept.)
+    Raise ``ValueError`` for a database that is not a SQLite file on the data volume. (In-memory databases, and
+    Django's placeholder for a site without a database, have nothing to back up.)
     """
-    # The settings alone: the apps cannot be loaded where the driver of a database is missing.
+    # Load only the settings: loading the apps fails if a database driver is missing.
     from django.core.exceptions import ImproperlyConfigured
     from django.db import connections
 
@@ -78,7 +78,7 @@ def databases() -> dict[str, Path]:
             database = connections[alias]  # does not connect
         except (ImproperlyConfigured, ImportError):
             database = None
-        # Not the engine's name: packages bring others for SQLite, such as GeoDjango's.
+        # Do not compare the engine's name: SQLite has others, such as GeoDjango's.
         if database is None or database.vendor != "sqlite":
             raise ValueError(
                 f'the database "{alias}" is one of {engine}, and only SQLite files on the data volume are'
@@ -101,20 +101,20 @@ def databases() -> dict[str, Path]:
 
 
 def is_sqlite(path: Path) -> bool:
-    """Whether a file is a SQLite database; https://www.sqlite.org/fileformat.html#magic_header_string"""
+    """Return whether a file is a SQLite database; https://www.sqlite.org/fileformat.html#magic_header_string"""
     with path.open("rb") as file:
         return file.read(16) == b"SQLite format 3\0"
 
 
 def is_of_sqlite(path: Path) -> bool:
-    """Whether a file is what SQLite keeps beside a database; https://www.sqlite.org/tempfiles.html"""
+    """Return whether it is one of SQLite's own files beside a database; https://www.sqlite.org/tempfiles.html"""
     base, dash, suffix = path.name.rpartition("-")
     beside = path.with_name(base) if dash and base else path
     return suffix in ("wal", "shm", "journal") and beside.is_file() and is_sqlite(beside)
 
 
 def is_fresh(path: Path) -> bool:
-    """Whether a SQLite database has no row but those that Django's migrate writes by itself."""
+    """Return whether a SQLite database has only the rows that Django's migrate itself writes."""
     database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=20)
     try:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -125,7 +125,7 @@ def is_fresh(path: Path) -> bool:
             if database.execute(f'SELECT 1 FROM "{quoted}" LIMIT 1').fetchone():  # noqa: S608
                 return False
     except sqlite3.Error:
-        return False  # damaged, or somebody else's: not ours to throw away
+        return False  # damaged, or not the site's: do not treat it as disposable
     finally:
         database.close()
     return True
@@ -133,9 +133,9 @@ def is_fresh(path: Path) -> bool:
 
 def content() -> str:
     """
-    Return a file that holds something of the site's, as "data/…" or "media/…"; "" when nothing does.
+    Return one file with data of the site, as "data/…" or "media/…"; "" if there is none.
 
-    The secret key, and a database that was only migrated, are nothing: the first start makes them.
+    The secret key and a database that was only migrated do not count: the first start creates them.
     """
     for volume in (DATA, MEDIA):
         try:
@@ -154,14 +154,14 @@ def content() -> str:
 
 
 def make_id() -> None:
-    """Give the site its id, unless it has one."""
+    """Create the site's id, unless it has one."""
     if not ID_FILE.exists():
-        with contextlib.suppress(FileExistsError):  # of two that begin at once, one is the first
+        with contextlib.suppress(FileExistsError):  # another process was faster
             publish(ID_FILE, secrets.token_hex(16), os.link)
 
 
 def site_id() -> str | None:
-    """Return the site's id; ``None`` before it was started by a release that gives it one."""
+    """Return the site's id; ``None`` if no release that creates one has started it yet."""
     try:
         return ID_FILE.read_text()
     except FileNotFoundError:

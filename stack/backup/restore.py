@@ -1,13 +1,13 @@
 """
-Puts a backup in the place of what a site keeps: all of it, or nothing. ``scripts/restore`` calls this.
+Replace a site's data with a backup, completely or not at all. ``scripts/restore`` calls this.
 
-``stack restore stage TOKEN [--force]`` reads an archive from stdin and unpacks it beside the data, which stay
-as they are; ``stack restore swap TOKEN [--force]``, with the site stopped, then exchanges the two. TOKEN says whose
-restore it is.
+``stack restore stage TOKEN [--force]`` reads an archive from stdin and unpacks it beside the data, which it does not
+change. ``stack restore swap TOKEN [--force]``, with the site stopped, then swaps the two. TOKEN identifies the
+restore.
 
-A swap is many renames. What makes it one step is a mark: without it the old data count, and nothing of
-them was touched. With it the new ones count, and whatever ends a swap half-way, the next start goes on
-with it before anything else (init.py calls ``finish``).
+A swap is many renames; a mark file makes it atomic. Before the mark exists, the old data is valid and untouched.
+Once it exists, the new data is valid: if the swap is interrupted, the next start completes it before anything
+else (init.py calls ``finish``).
 """
 
 import os
@@ -22,19 +22,19 @@ from . import archive, kept
 from .write import SNAPSHOT
 
 VOLUMES = {"data": DATA, "media": MEDIA}
-READY = DATA / ".restore-ready"  # staged, with the token
-MARK = DATA / ".restore-mark"  # from here on the new data count
+READY = DATA / ".restore-ready"  # staging is complete; holds the token
+MARK = DATA / ".restore-mark"  # once it exists, the new data is valid
 
-# On each volume, in this order: unpacked; about to take its place; what was there before.
+# On each volume, in this order: the unpacked data; the data about to be moved into place; the old data.
 STAGED, INCOMING, REPLACED = ".restore", ".restore-incoming", ".restore-replaced"
 
 
 @archive.whole()
 def unpack(opened: archive.Archive, here: dict[str, Path]) -> int:
     """
-    Unpack an archive beside the data, its databases where the site has them; return how many files.
+    Unpack an archive beside the data, databases under the site's own paths; return the number of files.
 
-    Raise ``ValueError`` when it is not whole, or does not fit this site.
+    Raise ``ValueError`` if it is incomplete or does not fit this site.
     """
     count = 0
     for member, content in opened.files():
@@ -43,11 +43,11 @@ def unpack(opened: archive.Archive, here: dict[str, Path]) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
             shutil.copyfileobj(content, file, 1 << 20)
-        # As Django makes them (FILE_UPLOAD_PERMISSIONS), the secret key for its owner alone.
+        # Modes as Django sets them (FILE_UPLOAD_PERMISSIONS); the secret key is for its owner only.
         target.chmod(member.mode & 0o640 | 0o600)
         os.utime(target, (member.mtime, member.mtime))
         count += 1
-    # Only now is it known to be whole.
+    # Only now is it known to be complete.
     accept(opened.about, here)
     for alias, name in opened.about["databases"].items():
         database = DATA / STAGED / name.removeprefix("data/")
@@ -63,7 +63,7 @@ def unpack(opened: archive.Archive, here: dict[str, Path]) -> int:
 
 
 def accept(about: dict, here: dict[str, Path]) -> None:
-    """Raise ``ValueError`` when this site cannot use what another one, or another release, wrote."""
+    """Raise ``ValueError`` if this site or this release cannot use the backup."""
     for alias in about["databases"]:
         if alias not in here:
             raise ValueError(
@@ -79,7 +79,7 @@ def accept(about: dict, here: dict[str, Path]) -> None:
 
 
 def refuse_data(about: dict) -> None:
-    """Raise ``ValueError`` when the site has data, which would be lost; say first if they are another's."""
+    """Raise ``ValueError`` if the site has data that would be lost; say whether the backup is of another site."""
     there = kept.content()
     if not there:
         return
@@ -94,12 +94,12 @@ def refuse_data(about: dict) -> None:
 
 
 def of(about: dict) -> str:
-    """Return the address of the site that an archive is of, in parentheses."""
+    """Return the address of an archive's site, in parentheses."""
     return f" ({about['url'] or about['site']})"
 
 
 def stage(stream, token: str, force: bool) -> str:
-    """Unpack an archive beside the data; return what it is. Nothing is changed yet."""
+    """Unpack an archive beside the data, which does not change; return a description of the archive."""
     archive.lock()
     finish()
     here = kept.databases()
@@ -107,7 +107,7 @@ def stage(stream, token: str, force: bool) -> str:
     if not force:
         refuse_data(opened.about)
     READY.unlink(missing_ok=True)
-    discard(STAGED, REPLACED)  # of earlier ones that were killed
+    discard(STAGED, REPLACED)  # left by restores that were killed
     try:
         for volume in VOLUMES.values():
             (volume / STAGED).mkdir()
@@ -116,7 +116,7 @@ def stage(stream, token: str, force: bool) -> str:
         discard(STAGED)
         raise
     READY.write_text(token)
-    os.sync()  # many files: one wait for all of them, before anything depends on them
+    os.sync()  # one sync for all files, before anything relies on them
     foreign = opened.about["site"] not in (None, kept.site_id()) and kept.content()
     whose = f", of another site{of(opened.about)}" if foreign else ""
     return f"{count} files, as they were at {opened.about['made']}{whose}"
@@ -124,23 +124,23 @@ def stage(stream, token: str, force: bool) -> str:
 
 def swap(token: str, force: bool) -> None:
     """
-    Exchange the data for what was staged.
+    Replace the data with what was staged.
 
-    Raise ``ValueError`` when that is not there any more, or, unless forced, when there are data by now.
+    Raise ``ValueError`` if the staged data is gone, or, unless forced, if the site has data by now.
     """
     archive.lock()
     if not READY.exists() or READY.read_text() != token:
         raise ValueError("another restore, or a start of the site, came in between.")
     if not force and (there := kept.content()):
         raise ValueError(f"something was saved meanwhile ({there}); --force replaces it.")
-    discard(REPLACED)  # a swap would stumble over it
+    discard(REPLACED)  # a swap fails if it exists
     READY.rename(MARK)
     sync(DATA)
     finish()
 
 
 def finish() -> bool:
-    """Carry a swap that was begun to its end; return whether there was one. May be interrupted, too."""
+    """Complete a swap that was interrupted; return whether there was one. This may be interrupted and repeated."""
     if not MARK.exists():
         return False
     for volume in VOLUMES.values():
@@ -165,7 +165,7 @@ def finish() -> bool:
 
 
 def tidy() -> None:
-    """Remove what a backup or a restore that was killed has left, unless one is under way now."""
+    """Remove what a killed backup or restore has left, unless one is running now."""
     try:
         lock = archive.lock()
     except ValueError:

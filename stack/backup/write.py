@@ -1,13 +1,12 @@
 """
-Sends all that a site keeps (databases, secret key, uploads) to stdout as one file, or checks one that comes
-from stdin. ``scripts/backup`` calls this, with ``write ROOM`` (at most so many bytes) and with ``check``.
+Write all data of a site (databases, secret key, uploads) to stdout as one file, or check one from stdin.
+``scripts/backup`` calls this with ``write ROOM`` (at most that many bytes) and with ``check``.
 
-The site goes on meanwhile, and every row in the backup has its files, since
+The site keeps running, and every row in the backup has its files, because
 
-- a database is copied as it was at one moment (SQLite's online backup);
-- an upload is on the disk before its row, so the files are looked for after the databases;
-- a file that is deleted while the archive is being written is still in it: at the beginning, each file
-  gets a second name (a hard link), which costs no room.
+- each database is copied as of one moment (SQLite's online backup);
+- an upload is on disk before its row, so the files are listed after the databases are copied;
+- each file gets a hard link first, which takes no space, so a file that is deleted meanwhile is still included.
 """
 
 import contextlib
@@ -27,12 +26,12 @@ from .archive import SUMS
 from .gzip_stream import GzipWriter
 from .kept import files
 
-# What a run makes on the volumes; a run that was killed leaves it to the next one to remove.
+# Temporary directories on the volumes; if a run is killed, the next one removes them.
 SNAPSHOT = ".backup"
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """Copy a database as it is at one moment; nobody has to wait. Raise ``ValueError`` if it is damaged."""
+    """Copy a database as of one moment, without blocking the site. Raise ``ValueError`` if it is damaged."""
     old = sqlite3.connect(source, timeout=20)
     new = sqlite3.connect(target)
     try:
@@ -51,13 +50,13 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def copy_facts(source: Path, target: Path) -> None:
-    """Give a copy the mode and the times of its source; it can be read here whoever owns that."""
+    """Copy mode and times of a file. The owner is not copied, so that this process can read the copy."""
     shutil.copystat(source, target)
     target.chmod(target.stat().st_mode | 0o600)
 
 
 def take_data(snapshot: Path, databases: set[Path]) -> None:
-    """Copy what is on the data volume: databases as of one moment, the rest as it is."""
+    """Copy the data volume: databases as of one moment, other files as they are."""
     for source in [*databases, *files(DATA)]:
         target = snapshot / source.relative_to(DATA)
         if target.exists() or kept.is_of_sqlite(source):
@@ -67,7 +66,7 @@ def take_data(snapshot: Path, databases: set[Path]) -> None:
             copy_sqlite(source, target)
             copy_facts(source, target)
         elif kept.is_sqlite(source):
-            # Not the site's, as far as its settings know: whatever it is, it is kept.
+            # A database that the site's settings do not name: back it up all the same.
             try:
                 copy_sqlite(source, target)
                 copy_facts(source, target)
@@ -78,20 +77,20 @@ def take_data(snapshot: Path, databases: set[Path]) -> None:
 
 
 def take_media(snapshot: Path) -> None:
-    """Give each upload a second name, under which it stays when the first one is deleted."""
+    """Hard-link each upload, so that it stays readable if it is deleted."""
     for source in files(MEDIA):
         target = snapshot / source.relative_to(MEDIA)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, target)
         except (FileExistsError, FileNotFoundError):
-            continue  # taken the first time; or deleted at this moment
+            continue  # linked in the first pass, or deleted just now
         except OSError:
-            # Above all, somebody else's: proc(5), protected_hardlinks.
+            # Usually another user's file: proc(5), protected_hardlinks.
             copy_file(source, target)
         else:
             with target.open("rb"):
-                pass  # a link needs no right to read
+                pass  # linking needs no read permission, so check it here
 
 
 def readable(error: PermissionError) -> str:
@@ -103,7 +102,7 @@ def readable(error: PermissionError) -> str:
     try:
         status = path.lstat()
         whose = f" belongs to {status.st_uid}:{status.st_gid} with mode {status.st_mode & 0o777:o},"
-    except OSError:  # it is in a directory that may not be entered
+    except OSError:  # it is in a directory without search permission
         path, whose = path.parent, ""
     return (
         f"{path}{whose} and the site may not read it:"
@@ -112,7 +111,7 @@ def readable(error: PermissionError) -> str:
 
 
 def write(output, room: int) -> None:
-    """Write an archive; raise ``ValueError`` or ``OSError`` when there is nothing, or no room for it."""
+    """Write an archive; raise ``ValueError`` or ``OSError`` if there is no data or not enough space."""
     named = kept.databases()
     databases = {alias: path for alias, path in named.items() if path.exists()}
     if named and not databases:
@@ -129,7 +128,7 @@ def write(output, room: int) -> None:
             raise ValueError(
                 f"the data volume has no room for a copy of what is on it ({copies >> 10} KB)."
             )
-        # Twice: what is deleted while the databases are copied has its row in the copy.
+        # Before and after: a file deleted while the databases are copied may still have its row in the copy.
         take_media(snapshots["media"])
         take_data(snapshots["data"], {*databases.values()})
         take_media(snapshots["media"])
@@ -147,7 +146,7 @@ def write(output, room: int) -> None:
 
 
 def send(output, snapshots: dict[str, Path], databases: dict[str, Path]) -> None:
-    """Write an archive with the directories under their names."""
+    """Write an archive of these directories under these names."""
     about = {
         "format": archive.FORMAT,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -1,7 +1,7 @@
 """
-Ask the Emperor of this container whether all sites answer; exit 0 if so, else name those that do not.
+Ask this container's Emperor whether all sites accept requests; exit 0 if so, else name those that do not.
 
-For the Django site, ask as ``healthcheck`` does, too: it looks further than uWSGI can.
+The Django site is also asked as ``stack.healthcheck`` does, which checks more than uWSGI can.
 https://uwsgi-docs.readthedocs.io/en/latest/Emperor.html
 """
 
@@ -19,7 +19,7 @@ TIMEOUT = 5  # seconds
 
 
 def accepting() -> set[str]:
-    """Return the ini files of the vassals whose workers take requests; ``OSError`` with no Emperor."""
+    """Return the ini files of the vassals whose workers accept requests; raise ``OSError`` without an Emperor."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT)
         connection.connect(STATS)
@@ -39,7 +39,7 @@ def main() -> None:
     if missing := sorted(inis.keys() - there):
         sys.exit(f"not accepting requests: {', '.join(missing)}")
     if mysite := inis.get("mysite.ini"):
-        # Its socket is for its own user and group: become that, as the Emperor did for it.
+        # Only its own user and group may use its socket, so switch to them, as the Emperor did.
         owner = mysite.stat()
         os.setgroups([])
         os.setgid(owner.st_gid)

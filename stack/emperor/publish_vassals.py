@@ -1,10 +1,10 @@
 """
-The one-shot job of compose/emperor.yaml: the ini files of the vassals, each with its owner.
+The one-shot job of compose/emperor.yaml: publish the vassals' ini files, each with its owner.
 
-Git keeps no owners, and in tyrant mode the owner of an ini is the user that its vassal runs as. So
-each file of uwsgi/vassals names both (``uid`` and ``gid``, as numbers), and this copies it to the
-volume that the Emperor watches: what is new, what differs, what was touched since. What is gone from
-uwsgi/vassals goes there, too. May be repeated at any time: what has not changed is left alone.
+In tyrant mode a vassal runs as the owner of its ini file, but Git does not store owners. So each file in
+uwsgi/vassals sets ``uid`` and ``gid``, as numbers, and this job copies it with that owner to the volume
+that the Emperor watches. It copies files that are new, differ or were touched since, and removes those that
+are gone from uwsgi/vassals. It may be repeated at any time: unchanged files are left alone.
 """
 
 import os
@@ -16,11 +16,11 @@ from pathlib import Path
 
 SOURCE = Path("/uwsgi/vassals")
 VOLUME = Path("/run/vassals")
-MARGIN = 0.02  # seconds by which a file's time may be behind the clock
+MARGIN = 0.02  # seconds by which a file's timestamp may lag behind the clock
 
 
 def identity(name: str, text: str) -> tuple[int, int]:
-    """Return the uid and gid that an ini names; raise ``ValueError`` when one is missing, or root's."""
+    """Return the uid and gid that an ini file sets; raise ``ValueError`` if one is missing or is root's."""
     found = []
     for option in ("uid", "gid"):
         values = re.findall(rf"^\s*{option}\s*=\s*(\d+)\s*$", text, re.MULTILINE)
@@ -34,10 +34,10 @@ def identity(name: str, text: str) -> tuple[int, int]:
 
 def check(source: Path) -> None:
     """
-    Raise ``ValueError`` with uWSGI's own words when it does not know an option of an ini.
+    Raise ``ValueError`` with uWSGI's own message if an ini file has an unknown option.
 
-    The Emperor asks nobody: it would reload the site with that, and the site would be down. Nothing is
-    started here: the hook ends uWSGI once it has read the file.
+    The Emperor does not check: it would reload the site with that file, and the site would be down. Nothing
+    is started here: a hook ends uWSGI once it has read the file.
     """
     command = ["uwsgi", "--ini", str(source), "--hook-asap", "exit:0"]
     process = subprocess.run(
@@ -55,16 +55,16 @@ def check(source: Path) -> None:
 
 def publish(name: str, content: bytes, uid: int, gid: int) -> None:
     """
-    Put a file on the volume: the Emperor sees the old one or the new one, never half of it.
+    Put a file on the volume atomically: the Emperor sees the old file or the new one.
 
-    It compares times in whole seconds, and would not notice another file of the same second: so this
-    waits for the next one, a second at most.
+    The Emperor compares timestamps in whole seconds and would miss a second change within one, so this
+    waits for the next second if need be.
     """
     target = VOLUME / name
     if target.exists():
         time.sleep(min(1, max(0, int(target.stat().st_mtime) + 1 - time.time())) + MARGIN)
-    new = VOLUME / f"{name}.new"  # the Emperor looks at .ini only
-    new.unlink(missing_ok=True)  # of a job that was interrupted
+    new = VOLUME / f"{name}.new"  # the Emperor reads *.ini only
+    new.unlink(missing_ok=True)  # left by a job that was interrupted
     with new.open("xb") as file:
         file.write(content)
     new.chmod(0o440)
@@ -73,7 +73,7 @@ def publish(name: str, content: bytes, uid: int, gid: int) -> None:
 
 
 def differs(source: Path, content: bytes, uid: int, gid: int) -> bool:
-    """Return whether what is on the volume is another file, another owner's, or older."""
+    """Return whether the file on the volume differs in content or owner, or is older."""
     target = VOLUME / source.name
     if not target.exists():
         return True
@@ -83,7 +83,7 @@ def differs(source: Path, content: bytes, uid: int, gid: int) -> bool:
 
 
 def main() -> None:
-    """Check all files, then publish; raise ``ValueError`` with a sentence before anything is done."""
+    """Check all files, then publish them; raise ``ValueError`` with one sentence before anything changes."""
     wanted = {}
     for source in sorted(SOURCE.glob("*.ini")):
         content = source.read_bytes()

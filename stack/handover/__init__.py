@@ -1,1 +1,1 @@
-"""How one uWSGI takes the place of another at the socket, and how its workers are let go."""
+"""How one uWSGI replaces another at the socket, and how the old one's workers finish."""

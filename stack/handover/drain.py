@@ -1,9 +1,9 @@
 """
-Wait until this uWSGI has taken up all that waited for it at the public name of the socket, and then let its
-workers pause, for the stop that must follow.
+Wait until this uWSGI has accepted all requests that were queued at the public name of its socket, then pause its
+workers. A stop must follow.
 
-For scripts/deploy, when that name is already another server's: who asks at the name that stays this
-server's own (names.py) is the last in the same queue, and answered after all the others.
+scripts/deploy uses this once another server has the public name. The socket's private name (names.py) leads to
+the same queue: a request sent there is answered after all that were queued before.
 """
 
 from .. import timeouts

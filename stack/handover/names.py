@@ -1,4 +1,4 @@
-"""The names of the socket: the public one, at which nginx asks, and the one that stays this server's own."""
+"""The names of the socket: the public one, to which nginx connects, and this server's private one."""
 
 import socket
 from pathlib import Path
@@ -8,7 +8,7 @@ OWN = PUBLIC.with_name(f"{socket.gethostname()}.sock")
 
 
 def somebody_serves() -> bool:
-    """Return whether a server listens at the public name, this one or another."""
+    """Return whether any server, this one included, listens at the public name."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(1)
         try:
@@ -21,5 +21,5 @@ def somebody_serves() -> bool:
 
 
 def serves() -> bool:
-    """Return whether the public name is this server's."""
+    """Return whether this server has the public name."""
     return PUBLIC.exists() and OWN.exists() and PUBLIC.samefile(OWN)

@@ -1,9 +1,9 @@
 """
-Give this uWSGI the public name of the socket, at which nginx asks: uwsgi/mysite.ini runs it.
+Give this uWSGI the public name of the socket, to which nginx connects. uwsgi/mysite.ini runs this.
 
-When nobody serves there, at once: a site that is half ill is better than none. From a server that is
-at work, as during a deploy, only when this one is ready, so that a release that boots but cannot
-answer never gets a visitor.
+If no server has that name, take it at once: a site that works in part is better than none. If another server
+has it, as during a deploy, take it only when this one is ready, so that a release which starts but cannot
+answer never gets a request.
 """
 
 import os
@@ -15,7 +15,7 @@ from .names import OWN, PUBLIC, serves, somebody_serves
 
 
 def ready() -> bool:
-    """Return whether this server answers, and has all that it needs."""
+    """Return whether this server answers and passes its own health checks."""
     try:
         return ask("/readyz")[0] == 200
     except OSError:
@@ -23,7 +23,7 @@ def ready() -> bool:
 
 
 def publish() -> None:
-    """Put a second name of the socket over the public one, in one step; the first stays."""
+    """Make the public name a hard link to this socket, atomically; its private name stays."""
     link = OWN.with_suffix(".new")
     link.unlink(missing_ok=True)
     os.link(OWN, link)
@@ -31,8 +31,8 @@ def publish() -> None:
 
 
 def main() -> None:
-    """Wait for the right moment, for ever if need be."""
-    while not serves():  # after a reload it does
+    """Take the public name as soon as that is right; wait forever if need be."""
+    while not serves():  # after a reload it has it already
         if not somebody_serves() or ready():
             publish()
         else:

@@ -1,4 +1,4 @@
-"""What the workers of this uWSGI do, as it says at its stats socket: only within this container."""
+"""Read what this uWSGI's workers do from its stats socket, which only this container can reach."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ STATS = "/tmp/stats.sock"
 
 def workers() -> list[dict[str, Any]]:
     """
-    Return what uWSGI says of each worker; raise ``OSError`` where it does not run.
+    Return uWSGI's statistics of each worker; raise ``OSError`` if uWSGI does not run.
 
     https://uwsgi-docs.readthedocs.io/en/latest/StatsServer.html
     """

@@ -1,4 +1,4 @@
-"""Print the process ids of the workers of this uWSGI, one a line."""
+"""Print the process ids of this uWSGI's workers, one per line."""
 
 import sys
 
