@@ -26,15 +26,15 @@ INDENT = " " * 4
 
 
 def clean_up(stack: Stack) -> None:
-    """Remove all that the ladder made: containers, networks, volumes, images."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # somebody may press Ctrl-C twice
+    """Remove everything that the ladder created: containers, networks, volumes, images."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt this
     stack.compose("kill", check=False)
     stack.compose("down", "--volumes", "--remove-orphans", "--rmi", "all", "--timeout", "0")
 
 
 @contextmanager
 def project(keep: bool) -> Iterator[Stack]:
-    """Give the ladder's project, and clean up afterwards, whatever happens, unless it is to stay."""
+    """Yield the ladder's project; clean up afterwards, whatever happens, unless it is to be kept."""
     stack = rungs.ladder()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -45,7 +45,7 @@ def project(keep: bool) -> Iterator[Stack]:
 
 
 def climb(stack: Stack, rung: Rung) -> list[Answer]:
-    """Start, ask and print a rung; raise ``NotAnswered`` or ``StackError`` when that fails."""
+    """Start a rung, send its requests and print the answers; raise ``NotAnswered`` or ``StackError`` on failure."""
     print(f"\nRung {rung.number}  {rung.diagram}\n", flush=True)
     rungs.start(stack, rung)
     for service in rung.services:
@@ -58,7 +58,7 @@ def climb(stack: Stack, rung: Rung) -> list[Answer]:
 
 
 def write_docs(stack: Stack, made: dict[str, str]) -> None:
-    """Make all other blocks of ladder/README.md, and write it."""
+    """Generate all other blocks of ladder/README.md, and write the file."""
     for name, make in page.makers(stack).items():
         print(f"{INDENT}{name} …", flush=True)
         made[name] = make()
@@ -78,7 +78,7 @@ def wrap(label: str, text: str) -> str:
 
 
 def explain(stack: Stack, rung: Rung, problem: str) -> str:
-    """Return, for a rung that failed, what it said, which step was added there, and where to look."""
+    """Return, for a rung that failed, its last output, the step that it added, and where to look."""
     lines = []
     for service in dict.fromkeys(["init", *rung.services]):
         if words := last_words(stack, service):
@@ -95,18 +95,18 @@ def explain(stack: Stack, rung: Rung, problem: str) -> str:
 
 
 def last_words(stack: Stack, service: str) -> str:
-    """Return the last line with trouble in a service's log, or its last at all when it failed."""
+    """Return the last error in a service's log, or its last line if the service failed."""
     try:
         log = stack.logs(service).splitlines()
         failed = stack.container(service).attrs["State"]["ExitCode"] != 0
     except StackError:
-        return ""  # it was not started
+        return ""  # it was never started
     trouble = log if failed else [line for line in log if re.search("error|emerg|failed", line)]
     return trouble[-1] if trouble else ""
 
 
 def doctor(stack: Stack, rung: Rung) -> str:
-    """Return what the doctor names first on a rung with nginx and uWSGI; empty when that is nothing."""
+    """Return the doctor's first finding on a rung with nginx and uWSGI; "" if there is none."""
     *_, app, nginx = ["", *rung.services]
     if not (app and "nginx" in nginx):
         return ""
@@ -117,12 +117,12 @@ def doctor(stack: Stack, rung: Rung) -> str:
                 if finding.verdict is Verdict.BROKEN:
                     return f"{finding.summary} To do: {finding.fix}"
     except StackError:
-        pass  # the logs above must do
+        pass  # the logs above must be enough
     return ""
 
 
 def arguments() -> argparse.Namespace:
-    """Return the options; ``scripts/ladder`` has refused those that do not exist."""
+    """Return the parsed options; ``scripts/ladder`` has already refused unknown ones."""
     parser = argparse.ArgumentParser(prog="scripts/ladder")
     parser.add_argument("--rung", type=int, choices=range(1, 9))
     parser.add_argument("--keep", action="store_true")
@@ -143,7 +143,7 @@ def main() -> int:
                     answers = climb(stack, rung)
                     made[f"rung-{rung.number}"] = page.story(stack, rung, answers)
                 except (NotAnswered, StackError) as error:
-                    # Of Compose's words, the last line says why.
+                    # The last line of Compose's output says why.
                     problem = str(error).splitlines()[-1]
                     print(explain(stack, rung, problem), file=sys.stderr)
                     return 1
@@ -151,7 +151,7 @@ def main() -> int:
                 print("\nWriting ladder/README.md:\n")
                 write_docs(stack, made)
     except KeyboardInterrupt:
-        return 130  # as a shell says it
+        return 130  # as in a shell: 128 + SIGINT
     except (StackError, docker.errors.DockerException) as error:
         print(f"\n{PROGRAM}: {error}", file=sys.stderr)
         return 1

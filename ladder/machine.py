@@ -1,8 +1,8 @@
 """
-What a signal does to uWSGI: tried on ones that run, with requests in flight and others waiting.
+Try what a signal does to a running uWSGI, with requests in flight and others waiting.
 
-``ladder.signals`` runs this file inside a container, with Python's standard library alone. uWSGI is
-an ordinary process there, as on a machine without containers, not process 1.
+``ladder.signals`` runs this file inside a container, so it uses only the standard library. uWSGI is an
+ordinary process there, not process 1, as on a machine without containers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# A site with a page that takes a while, and tells when it has begun.
+# A site with a slow page that reports when a request to it has begun.
 SITE = """
 import os, pathlib, time
 def application(env, start_response):
@@ -35,10 +35,10 @@ COMMAND = (
     "uwsgi --master --processes 2 --chmod-socket=664 --vacuum --binary-path /venv/bin/python3"
     " --max-fd 256 --socket {where}/mysite.sock --master-fifo {where}/fifo --eval {site}"
 )
-PLACE = "/tmp"  # noqa: S108 # of a container that is made for this
-PATIENCE = 7  # seconds that a client waits for its answer
-SHORT = 2  # seconds, when nothing else is going on
-QUIET = 1.5  # seconds without a change, then it is over
+PLACE = "/tmp"  # noqa: S108 # of a container created for this
+PATIENCE = 7  # seconds that a client waits for an answer
+SHORT = 2  # seconds, when uWSGI is otherwise idle
+QUIET = 1.5  # seconds without a change, after which the state is final
 
 
 def wait(what: str, condition: Callable[[], bool]) -> None:
@@ -51,7 +51,7 @@ def wait(what: str, condition: Callable[[], bool]) -> None:
 
 
 class Server:
-    """One uWSGI of its own, in a directory of its own."""
+    """A uWSGI in a directory of its own."""
 
     def __init__(self, where: Path, options: list[str]) -> None:
         where.mkdir()
@@ -68,7 +68,7 @@ class Server:
         self.born = self.workers()
 
     def workers(self) -> frozenset[int]:
-        """Return the living processes of this uWSGI but its master."""
+        """Return the live processes of this uWSGI except its master."""
         found = set()
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -78,7 +78,7 @@ class Server:
         return frozenset(found)
 
     def ask(self, path: str, patience: float = PATIENCE) -> str:
-        """Return "answered", or how it ended: "cut off", "refused", "kept waiting"."""
+        """Send a request; return "answered", or how it ended: "cut off", "refused", "kept waiting"."""
         variables = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "SERVER_PROTOCOL": "HTTP/1.1"}
         block = b"".join(
             struct.pack("<H", len(text)) + text
@@ -107,13 +107,13 @@ class Server:
         return len(list(self.where.glob("began-*")))
 
     def waiting(self) -> int:
-        """Return how many clients are connected that no worker has accepted yet."""
+        """Return how many connected clients no worker has accepted yet."""
         lines = Path("/proc/net/unix").read_text().splitlines()
-        # They have the listener's path, and no inode yet: that is made by accept(2).
+        # They show the listener's path and no inode yet: accept(2) creates it.
         return sum(line.endswith(f" {self.socket}") and line.split()[6] == "0" for line in lines)
 
     def settle(self) -> None:
-        """Wait until it has ended with all its workers, or has its two again, and nothing changes."""
+        """Wait until uWSGI and all workers have ended, or two workers run again, and nothing changes any more."""
         since, before = time.monotonic(), None
 
         def quiet() -> bool:
@@ -127,7 +127,7 @@ class Server:
         wait("it is over", quiet)
 
     def state(self) -> str:
-        """Return in words what has become of its processes."""
+        """Return in words what happened to its processes."""
         code, now = self.master.returncode, self.workers()
         if code is not None:
             return "killed" if code < 0 else f"ends, exit status {code}"
@@ -136,21 +136,21 @@ class Server:
         return "one worker is new" if now & self.born else "both workers are new"
 
     def file(self) -> str:
-        """Return what has become of the socket's file."""
+        """Return what happened to the socket's file."""
         try:
             return "stays" if self.socket.stat().st_ino == self.inode else "is made anew"
         except FileNotFoundError:
             return "removed"
 
     def kill(self) -> None:
-        """End it and all its workers."""
+        """Kill uWSGI and all its workers."""
         for pid in {self.master.pid, *self.workers()}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
 def act(server: Server, kind: str, what: str) -> None:
-    """Do what is to be tried: send a signal, or write a letter into the FIFO."""
+    """Send the signal to be tried, or write the letter to the FIFO."""
     if kind == "fifo":
         with (server.where / "fifo").open("w") as fifo:
             fifo.write(what)
@@ -161,12 +161,12 @@ def act(server: Server, kind: str, what: str) -> None:
 
 
 def together(words: list[str]) -> str:
-    """Return what happened to two requests: once, when the same happened to both."""
+    """Return what happened to two requests, in one phrase if it was the same for both."""
     return words[0] if len({*words}) == 1 else ", ".join(f"one {word}" for word in sorted(words))
 
 
 def observe(where: str, kind: str, what: str, options: list[str]) -> list[str]:
-    """Return what came of one try: in flight, waiting, processes, socket file, a request afterwards."""
+    """Return the results of one case: requests in flight and waiting, processes, socket file, a request afterwards."""
     server = Server(Path(where), options)
     try:
         with ThreadPoolExecutor(4) as clients:
@@ -188,7 +188,7 @@ def observe(where: str, kind: str, what: str, options: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Try all cases given as JSON, each ``[kind, what, options]``, side by side; print what came of them."""
+    """Try all cases given as JSON, each ``[kind, what, options]``, in parallel; print the results."""
     cases = json.loads(sys.argv[1])
     with ThreadPoolExecutor(len(cases)) as pool:
         running = [

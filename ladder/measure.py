@@ -1,6 +1,6 @@
 """
-What is measured for README.md, in plain Python: uWSGI alone against nginx in front, and TCP
-against Unix sockets. Each pair side by side in one run, since only their ratio means something.
+The measurements for README.md: uWSGI alone compared with nginx in front, and TCP with Unix sockets.
+Both of a pair are measured in the same run, since only their ratio is meaningful.
 """
 
 import http.client
@@ -18,11 +18,11 @@ from whichhop.target.stack import Stack, StackError, run_once
 from ladder import rungs, sockets
 from ladder.table import table
 
-BIG = 64 * 2**20  # bytes of the big file
-SLOW = 5  # seconds for which a slow client holds on
-PAIRS = 1000  # requests over TCP and over the Unix socket, in turns
+BIG = 64 * 2**20  # size of the big file, in bytes
+SLOW = 5  # seconds for which a slow client stays connected
+PAIRS = 1000  # requests over TCP and over the Unix socket, alternating
 
-# What is measured: the first column of each table.
+# The first column of each table.
 WHY_NGINX = (
     "a page, nobody else there",
     f"a page, while somebody sends a form slowly (for {SLOW} s)",
@@ -32,16 +32,16 @@ WHY_NGINX = (
 )
 SOCKETS = ("hello.py, asked at its socket", "Django behind nginx: rungs 5 and 6")
 
-# uWSGI can send files, too: with this, rung 2 has uploads as nginx has.
+# uWSGI can serve files, too: with this option, rung 2 serves uploads as nginx does.
 ALONE = "uwsgi --http :8000 --module mysite.wsgi --static-map /media=/srv/media/public"
 
-# Makes a slow client of a port: what it gives sends a little more, if there is more to send.
+# Opens a slow client at a port; yields a function that sends a little more, if there is more to send.
 Slow = Callable[[int], AbstractContextManager[Callable[[], None]]]
 
 
 @contextmanager
 def _alone(stack: Stack) -> Iterator[int]:
-    """Give the port of a rung 2 that sends files."""
+    """Yield the port of a rung 2 that also serves files."""
     name = stack.compose(
         "run", "--rm", "--detach", "--no-deps", "--publish", "127.0.0.1::8000",
         "rung2-uwsgi", *ALONE.split(),
@@ -60,7 +60,7 @@ def _alone(stack: Stack) -> Iterator[int]:
 
 
 def _seconds(ask: Callable[[int], None], port: int, times: int = 1) -> float:
-    """Return the median seconds that something takes at a port."""
+    """Return the median time of an action at a port, in seconds."""
     taken = []
     for _ in range(times):
         started = time.perf_counter()
@@ -70,14 +70,14 @@ def _seconds(ask: Callable[[int], None], port: int, times: int = 1) -> float:
 
 
 def _page(port: int) -> None:
-    """Ask for a small page of Django; raise ``StackError`` when it does not come."""
+    """Request a small Django page; raise ``StackError`` if that fails."""
     answer = rungs.get(port, "/livez", timeout=60)
     if answer.status != 200:
         raise StackError(f"port {port}: {answer}")
 
 
 def _file(port: int) -> None:
-    """Fetch the big file; raise ``StackError`` when it does not come whole."""
+    """Fetch the big file; raise ``StackError`` if it is incomplete."""
     answer = rungs.get(port, "/media/big", timeout=60)
     if len(answer.body) != BIG:
         raise StackError(f"port {port}: {answer}")
@@ -85,7 +85,7 @@ def _file(port: int) -> None:
 
 @contextmanager
 def _slow_upload(port: int) -> Iterator[Callable[[], None]]:
-    """Begin to send Django a form that never ends; give what sends a little more of it."""
+    """Begin to send Django a form that never ends; yield a function that sends a little more of it."""
     login = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     login.request("GET", "/admin/login/", headers={"Host": f"localhost:{port}"})
     token = re.findall("csrftoken=([^;]+)", str(login.getresponse().getheader("Set-Cookie")))[0]
@@ -107,7 +107,7 @@ def _slow_upload(port: int) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _slow_download(port: int) -> Iterator[Callable[[], None]]:
-    """Ask for the big file, and read nothing but its first bytes."""
+    """Request the big file, and read only its first bytes."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     client.request("GET", "/media/big", headers={"Host": f"localhost:{port}"})
     client.getresponse().read(1)
@@ -116,13 +116,13 @@ def _slow_download(port: int) -> Iterator[Callable[[], None]]:
 
 
 def _beside(slow: Slow, port: int) -> float:
-    """Return the seconds that a page takes while a slow client holds on for ``SLOW`` seconds."""
+    """Return the seconds that a page takes while a slow client stays connected for ``SLOW`` seconds."""
     done, begun = Event(), Event()
 
     def hold() -> None:
         with slow(port) as more:
             end = time.monotonic() + SLOW
-            time.sleep(0.5)  # until the worker, if it is given the request, has it
+            time.sleep(0.5)  # until the worker has the request, if it gets it
             begun.set()
             while time.monotonic() < end and not done.wait(0.2):
                 more()
@@ -142,7 +142,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def why_nginx(stack: Stack) -> str:
-    """Return what rung 2 and rung 5 do with slow clients and files, as a table."""
+    """Return a table of how rungs 2 and 5 handle slow clients and files."""
     big = f"import os; f = open('/srv/media/public/big', 'wb'); os.truncate(f.fileno(), {BIG})"
     stack.run("rung5-uwsgi", "python3", "-c", big)
     behind = rungs.rungs(stack)[4].port
@@ -162,7 +162,7 @@ def why_nginx(stack: Stack) -> str:
 
 
 def tcp_and_unix(stack: Stack) -> str:
-    """Return how long requests take over a TCP and over a Unix socket, as a table."""
+    """Return a table of how long requests take over TCP and over a Unix socket."""
     output = run_once(
         f"{stack.project}-rung-uwsgi", ["python3", "-c", Path(sockets.__file__).read_text()], {}
     )

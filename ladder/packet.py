@@ -1,5 +1,5 @@
 """
-One request as nginx sends it to uWSGI, byte for byte, taken from the Unix socket of rung 6.
+One request as nginx sends it to uWSGI, byte for byte, captured at the Unix socket of rung 6.
 
 https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 """
@@ -15,7 +15,7 @@ from ladder.table import table
 
 PATH = "/hello?name=World"
 
-# Sits where uWSGI would: takes one request, prints it, and answers as a Python site would.
+# Takes uWSGI's place: accepts one request, prints it, and answers as a Python site would.
 LISTENER = """
 import os, socket
 path = "/run/uwsgi/mysite.sock"
@@ -30,7 +30,7 @@ connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\ngo
 
 
 def capture(stack: Stack, rung: Rung) -> bytes:
-    """Return the packet that rung 6's nginx sends for ``PATH``; its uWSGI is replaced for the moment."""
+    """Return the packet that rung 6's nginx sends for ``PATH``; replaces its uWSGI meanwhile."""
     stack.compose("kill", "rung6-uwsgi")
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -49,7 +49,7 @@ def capture(stack: Stack, rung: Rung) -> bytes:
 
 
 def variables(packet: bytes) -> list[tuple[str, str]]:
-    """Return the variables of a packet in order; raise ``struct.error`` when it is not whole."""
+    """Return the variables of a packet in order; raise ``struct.error`` if it is incomplete."""
     texts = []
     place = 4
     while place < len(packet):
@@ -60,7 +60,7 @@ def variables(packet: bytes) -> list[tuple[str, str]]:
 
 
 def show(packet: bytes) -> str:
-    """Return a packet as the bytes of its start and a table of all its fields."""
+    """Return the first bytes of a packet and a table of all its fields."""
     modifier1, size, modifier2 = struct.unpack_from("<BHB", packet)
 
     def length(text: str) -> str:
@@ -89,5 +89,5 @@ def show(packet: bytes) -> str:
 
 
 def block(stack: Stack, rung: Rung) -> str:
-    """Return the text for README.md."""
+    """Return the block for README.md."""
     return show(capture(stack, rung))

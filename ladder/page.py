@@ -1,8 +1,8 @@
 """
-ladder/README.md: what in it is made by running the ladder, and how that is put in.
+Generate the parts of ladder/README.md that come from running the ladder.
 
-The text is written by hand; between ``<!-- made: NAME -->`` and ``<!-- end -->`` stands what
-``scripts/ladder --write-docs`` found.
+The text is written by hand; the blocks between ``<!-- made: NAME -->`` and ``<!-- end -->`` are written by
+``scripts/ladder --write-docs``.
 """
 
 import re
@@ -19,14 +19,14 @@ PAGE = Path("ladder/README.md")
 
 
 def story(stack: Stack, rung: Rung, answers: list[Answer]) -> str:
-    """Return one rung: the picture, what runs, what it answered, what it adds."""
+    """Return the section of one rung: the picture, what runs, what it answered, what it adds."""
     commands = [f"{service}: {rungs.command(stack, service)}" for service in rung.services]
     shown = "\n".join([rung.diagram, "", *commands, "", *map(str, answers)])
     return f"```text\n{shown}\n```\n\n**Added:** {rung.adds}"
 
 
 def identities(stack: Stack) -> str:
-    """Return who owns what between nginx and uWSGI on rung 8, as a table."""
+    """Return a table of the owners and modes between nginx and uWSGI on rung 8."""
     places = {"the directory": "/run/uwsgi", "the socket in it": "/run/uwsgi/mysite.sock"}
     rows = []
     for words, place in places.items():
@@ -41,7 +41,7 @@ def identities(stack: Stack) -> str:
 
 
 def makers(stack: Stack) -> dict[str, Callable[[], str]]:
-    """Return what makes each block of the page but those of the rungs, by its name; all rungs are up."""
+    """Return the function that makes each block, by name, except those of the rungs. All rungs must be up."""
     sixth = rungs.rungs(stack)[5]
     return {
         "packet": lambda: packet.block(stack, sixth),
@@ -56,7 +56,7 @@ def makers(stack: Stack) -> dict[str, Callable[[], str]]:
 
 
 def blocks(text: str) -> dict[str, str]:
-    """Return what stands between the marks of a page, by name."""
+    """Return the text between the markers of a page, by name."""
     return {
         match[1]: match[2].strip("\n")
         for match in re.finditer(r"<!-- made: ([a-z0-9-]+) -->\n(.*?)<!-- end -->", text, re.S)
@@ -64,7 +64,7 @@ def blocks(text: str) -> dict[str, str]:
 
 
 def put(text: str, made: dict[str, str]) -> str:
-    """Return a page with blocks replaced; raise ``KeyError`` when it has one that was not made."""
+    """Return a page with its blocks replaced; raise ``KeyError`` if it has one that is not in ``made``."""
     return re.sub(
         r"(<!-- made: ([a-z0-9-]+) -->\n).*?(<!-- end -->)",
         lambda match: f"{match[1]}\n{made[match[2]]}\n\n{match[3]}",

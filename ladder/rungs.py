@@ -1,5 +1,5 @@
 """
-The rungs: what each one is (ladder/compose.yaml says), started and asked.
+The rungs: read what each one is from ladder/compose.yaml, start it and send it requests.
 
 They run in a Compose project of their own, which ``scripts/ladder`` names and sets up.
 """
@@ -17,37 +17,37 @@ from typing import NamedTuple
 
 from whichhop.target.stack import Stack, StackError
 
-SECONDS = 60  # for a first answer: uWSGI loads the site before it gives any
+SECONDS = 60  # for the first answer: uWSGI loads the site first
 SOON = 5  # seconds, once uWSGI has loaded the site
 TIMEOUT = 10  # for an answer
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung; the words are those of ladder/compose.yaml."""
+    """One rung; its texts come from ladder/compose.yaml."""
 
     number: int
     diagram: str
-    services: list[str]  # those it adds, in the order of the chain from its end
+    services: list[str]  # those that it adds, from the end of the chain to its start
     answers: Mapping[str, str]  # path → what the answer must contain
     adds: str
     look: str
-    port: int  # on 127.0.0.1, at which it answers
+    port: int  # on 127.0.0.1
 
 
 class Answer(NamedTuple):
-    """What a rung said to a GET."""
+    """A rung's answer to a GET."""
 
     path: str
     status: int
-    server: str  # the Server header, empty with none
+    server: str  # the Server header, or ""
     kind: str  # the Content-Type header
     body: bytes
     seconds: float
 
     @property
     def first_line(self) -> str:
-        """The first line of the body that is not empty, at most 60 characters; of a picture, what it is."""
+        """The first non-empty line of the body, at most 60 characters; for a picture, what it is."""
         if self.kind.startswith("image/"):
             return f"({self.kind}, {len(self.body)} bytes)"
         lines = [line.strip() for line in self.body.decode(errors="replace").splitlines()]
@@ -72,7 +72,7 @@ def ladder() -> Stack:
 
 
 def rungs(stack: Stack) -> list[Rung]:
-    """Return the rungs from the bottom up; the last service of each is the one that is asked."""
+    """Return the rungs from the bottom up; the last service of each gets the requests."""
     services = stack.definition["services"]
     return [
         Rung(
@@ -85,18 +85,18 @@ def rungs(stack: Stack) -> list[Rung]:
 
 
 def start(stack: Stack, rung: Rung) -> None:
-    """Start a rung and what it needs; raise ``StackError`` with Compose's words when that fails."""
+    """Start a rung and its dependencies; raise ``StackError`` with Compose's message if that fails."""
     stack.compose("up", "--detach", "--no-build", *rung.services)
 
 
 def command(stack: Stack, service: str) -> str:
-    """Return the command with which a service's container runs, as one would type it."""
+    """Return the command of a service's container, as one would type it."""
     attributes = stack.container(service).attrs
     return shlex.join([attributes["Path"], *attributes["Args"]])
 
 
 def get(port: int, path: str = "/", timeout: float = TIMEOUT) -> Answer:
-    """Return what a port on 127.0.0.1 says to a GET; raise ``OSError`` when that is not HTTP in time."""
+    """Return the answer of a port on 127.0.0.1 to a GET; raise ``OSError`` without an HTTP answer in time."""
     started = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
@@ -114,9 +114,9 @@ def get(port: int, path: str = "/", timeout: float = TIMEOUT) -> Answer:
 
 def ask(stack: Stack, rung: Rung) -> list[Answer]:
     """
-    Return what a rung that was just started answers to all that it is asked.
+    Return the answers of a rung that was just started to all its requests.
 
-    Raise ``NotAnswered`` when an answer is not what it should be, also ``SOON`` after the site is loaded.
+    Raise ``NotAnswered`` if an answer is still wrong ``SOON`` seconds after the site is loaded.
     """
     deadline = time.monotonic() + SECONDS
     loaded = False
@@ -132,7 +132,7 @@ def ask(stack: Stack, rung: Rung) -> list[Answer]:
 
 
 def _loaded(stack: Stack, rung: Rung) -> bool:
-    """Return whether uWSGI, on a rung that has one, has loaded the site and started its workers."""
+    """Return whether uWSGI, if the rung has one, has loaded the site and started its workers."""
     apps = [service for service in rung.services if service == "app" or "uwsgi" in service]
     with contextlib.suppress(StackError):
         return all("spawned uWSGI worker" in stack.logs(service) for service in apps)
@@ -140,7 +140,7 @@ def _loaded(stack: Stack, rung: Rung) -> bool:
 
 
 def _problem(rung: Rung, path: str, expected: str, answers: list[Answer]) -> str:
-    """Ask once: append a good answer to ``answers``, or return what is wrong."""
+    """Send one request: append a good answer to ``answers``, or return what is wrong."""
     try:
         answer = get(rung.port, path)
     except OSError as error:
@@ -154,7 +154,7 @@ def _problem(rung: Rung, path: str, expected: str, answers: list[Answer]) -> str
 
 
 def _ended(stack: Stack, rung: Rung) -> bool:
-    """Return whether a container of a rung has ended, and not because its job is done."""
+    """Return whether a container of a rung has ended without having completed its job."""
     for service in rung.services:
         try:
             state = stack.container(service).attrs["State"]

@@ -1,4 +1,4 @@
-"""What each signal does to uWSGI, as a table made by trying it."""
+"""Try what each signal does to uWSGI, and make a table of it."""
 
 import json
 import time
@@ -18,10 +18,10 @@ HOOK = ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"]
 
 
 class Case(NamedTuple):
-    """One try: what is done, in words, and to ``ladder.machine``."""
+    """One case: what is done, in words, and as arguments of ``ladder.machine``."""
 
     words: str
-    kind: str  # "master", "worker", "all": who gets the signal; or "fifo"
+    kind: str  # who gets the signal: "master", "worker" or "all"; or "fifo"
     what: str  # the signal, or the letter
     options: list[str]
 
@@ -56,7 +56,7 @@ INSIDE = "import os, signal, sys; [os.kill(int(p), signal.{}) for p in sys.argv[
 
 
 def try_all(stack: Stack) -> str:
-    """Return what came of each case, as a table; raise ``StackError`` when one could not be tried."""
+    """Return a table of the results of all cases; raise ``StackError`` if one could not be tried."""
     source = Path(machine.__file__).read_text()
     cases = json.dumps([case[1:] for case in CASES])
     output = run_once(f"{stack.project}-app", ["python3", "-c", source, cases], {})
@@ -71,7 +71,7 @@ def _workers(stack: Stack, service: str) -> list[str]:
 
 
 def _inside(stack: Stack, name: str, *pids: str) -> str:
-    """Send a signal to processes of rung 7 from inside its container; return what came of it."""
+    """Send a signal to processes of rung 7 from inside its container; return what happened."""
     service = "rung7-uwsgi"
     before = _workers(stack, service)
     stack.run(service, "python3", "-c", INSIDE.format(name), *(pids or ("1", *before)))
@@ -89,7 +89,7 @@ def _inside(stack: Stack, name: str, *pids: str) -> str:
 
 
 def _comes_back(stack: Stack, top: Rung, end: Callable[[Container], object]) -> str:
-    """End the app of rung 8; return its exit status, and whether the engine starts it again."""
+    """Kill the app of rung 8; return its exit status, and whether the engine restarts it."""
     container = stack.container("app")
     started = container.attrs["State"]["StartedAt"]
     end(container)
@@ -113,7 +113,7 @@ def _comes_back(stack: Stack, top: Rung, end: Callable[[Container], object]) -> 
 
 
 def inside(stack: Stack) -> list[list[str]]:
-    """Return what comes of signals from inside a container to its first process, on rung 7."""
+    """Return what signals from inside a container do to its first process, on rung 7."""
     return [
         ["inside: `kill -9 1`", _inside(stack, "SIGKILL", "1")],
         ["inside: `kill -USR2 1`", _inside(stack, "SIGUSR2", "1")],
@@ -122,7 +122,7 @@ def inside(stack: Stack) -> list[list[str]]:
 
 
 def as_process_one(stack: Stack) -> str:
-    """Return what comes of it where uWSGI is the first process of a container, as a table."""
+    """Return a table of what signals do when uWSGI is the first process of a container."""
     top = rungs.rungs(stack)[7]
     stop = ["python3", "-c", INSIDE.format("SIGINT"), "1"]
     rows = [

@@ -1,7 +1,7 @@
 """
-TCP against a Unix socket, with nothing around it: one uWSGI with hello.py on both, asked in turns.
+Compare TCP with a Unix socket and nothing else: one uWSGI with hello.py on both, with alternating requests.
 
-``ladder.measure`` runs this file inside a container, with Python's standard library alone. It
+``ladder.measure`` runs this file inside a container, so it uses only the standard library. It
 prints the median microseconds of a request over TCP and over the Unix socket.
 """
 
@@ -28,7 +28,7 @@ REQUEST = struct.pack("<BHB", 0, len(BLOCK), 0) + BLOCK
 
 
 def ask(address: tuple[str, int] | str) -> float:
-    """Return the seconds of one request: connect, send, receive. Raise ``OSError`` without an answer."""
+    """Return the time of one request (connect, send, receive) in seconds. Raise ``OSError`` without an answer."""
     started = time.perf_counter()
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family) as connection:
@@ -43,7 +43,7 @@ def ask(address: tuple[str, int] | str) -> float:
 
 
 def main() -> None:
-    """Measure, one request after the other in turns, and print the medians."""
+    """Measure, alternating between the two, and print the medians."""
     server = subprocess.Popen(COMMAND.split(), stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""Why nginx may not connect: the permission trap of the Unix socket, set on rung 6, and named."""
+"""Why nginx may be denied: the permission trap of the Unix socket, reproduced on rung 6."""
 
 from whichhop.diagnosis import diagnose
 from whichhop.target.discovery import sites
@@ -11,7 +11,7 @@ from ladder.table import table
 SOCKET = "/run/uwsgi/mysite.sock"
 NGINX, APP = "rung6-nginx", "rung6-uwsgi"
 
-# What is wrong, how to make it so, and how to undo that.
+# What is wrong, how to cause it, and how to undo it.
 TRAPS = [
     ("the socket's mode is 0644", f"chmod 644 {SOCKET}", f"chmod 664 {SOCKET}"),
     ("the socket has another group", f"chgrp nogroup {SOCKET}", f"chgrp site {SOCKET}"),
@@ -26,7 +26,7 @@ def _as_root(stack: Stack, command: str) -> None:
 
 
 def block(stack: Stack, rung: Rung) -> str:
-    """Set each trap and return what a visitor, nginx's log and the doctor say of it, as text."""
+    """Set each trap; return as text what a visitor sees and what nginx's log and the doctor say."""
     parts = []
     for words, spoil, mend in TRAPS:
         _as_root(stack, spoil)

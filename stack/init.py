@@ -43,7 +43,7 @@ def publish(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.new")
     shutil.copy2(source, temporary)
-    sync(temporary)  # without it, a power cut could leave an empty file under a name that browsers cache
+    sync(temporary)  # or a power cut could leave an empty file under a name that browsers cache
     temporary.replace(target)
 
 

@@ -34,7 +34,7 @@ def encode(value: Any) -> str:
     try:
         # NaN and Infinity, which Python would write, are not valid JSON.
         return json.dumps(value, allow_nan=False)
-    except Exception:  # a circular reference, a key that is not a string, a number of a thousand digits, …
+    except Exception:  # a circular reference, a key that is no string, a number of 5,000 digits, …
         return json.dumps(plain(value))
 
 

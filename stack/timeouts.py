@@ -9,7 +9,5 @@ import os
 REQUEST = int(os.environ["SITE_REQUEST_TIMEOUT"])
 WORKER = REQUEST + 2  # the worker is killed: its client has had a 504 by then
 ALL_PAUSED = WORKER + 6  # how long a reload waits for all workers to pause
-PAUSE = (
-    WORKER + 10
-)  # how long a worker pauses; the reload or stop should end it before
+PAUSE = WORKER + 10  # how long a worker pauses; the reload or stop should end it before
 UNFINISHED = REQUEST + 60  # older unfinished uploads are no longer being written

@@ -17,7 +17,7 @@ DOCUMENT = ROOT / "docs" / "audit.md"
 
 
 def write(section: str, results: dict[str, Result]) -> None:
-    """Put a section's results between its two marks in docs/audit.md."""
+    """Write a section's results between its markers in docs/audit.md."""
     text = DOCUMENT.read_text()
     begin, end = f"<!-- scripts/audit {section} -->\n", "<!-- end -->"
     before, found, rest = text.partition(begin)
@@ -32,7 +32,7 @@ def say(text: str) -> None:
 
 
 def audit(names: list[str], into_document: bool) -> int:
-    """Run the sections and return the exit status of scripts/audit."""
+    """Run the sections; return the exit status of scripts/audit."""
     results: dict[str, dict[str, Result]] = {name: {} for name in names}
     failed: set[str] = set()
     with stand() as become:
@@ -80,7 +80,7 @@ def main() -> int:
     for name in arguments.sections:
         if name not in SECTIONS:
             parser.error(f"unknown section {name!r}; there are {', '.join(SECTIONS)}.")
-    # "Terminate" cleans up, too, as Ctrl-C does.
+    # Clean up on SIGTERM, too, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return audit(arguments.sections or list(SECTIONS), arguments.write)

@@ -1,37 +1,37 @@
-"""What a tool found, what we answer, and both as text."""
+"""What a tool found, our answers to it, and both as Markdown."""
 
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-# For each section, what a tool found that we do not change, and why: {section: {finding: answer}}.
+# Findings that we accept, and why: {section: {finding: answer}}.
 ANSWERS: dict[str, dict[str, str]] = tomllib.loads(
     (Path(__file__).parent / "answers.toml").read_text()
 )
 
 
 class CouldNotRun(Exception):
-    """A tool did not do its work; the message says what was seen. It is never a pass."""
+    """A tool could not run or finish; the message says what happened. This never counts as a pass."""
 
 
 class Result(NamedTuple):
-    """What one tool says of one variant of the stack."""
+    """The result of one tool for one variant of the stack."""
 
-    tool: str  # its name and version
-    grade: str  # in its own words, or ours: "A+", "no findings"
-    findings: dict[str, str]  # by the name that the tool gives it; the same wherever it is found
-    table: list[list[str]] = []  # what was measured; the first row has the titles
+    tool: str  # name and version
+    grade: str  # the tool's or ours: "A+", "no findings"
+    findings: dict[str, str]  # by the tool's name for it, which is the same in every variant
+    table: list[list[str]] = []  # measurements; the first row is the header
 
 
 def unanswered(section: str, results: list[Result]) -> list[str]:
-    """Return a line for each finding that has no answer."""
+    """Return one line for each finding without an answer."""
     answers = ANSWERS.get(section, {})
     found = {name: text for result in results for name, text in result.findings.items()}
     return [f"{name}: {text}" for name, text in found.items() if name not in answers]
 
 
 def as_markdown(section: str, results: dict[str, Result]) -> str:
-    """Return the results of a section, by variant, as they stand in docs/audit.md."""
+    """Return a section's results by variant, as in docs/audit.md."""
     lines = [f"| {next(iter(results.values())).tool} | result |", "|---|---|"]
     lines += [f"| {variant} | {result.grade} |" for variant, result in results.items()]
     for result in results.values():

@@ -1,8 +1,8 @@
 """
-One attack with slow clients, and what another visitor sees meanwhile: slow.py MODE SITE; JSON on stdout.
+Attack a site with slow clients and measure what another visitor sees: slow.py MODE SITE; JSON on stdout.
 
 MODE is "none" or one of slowhttptest's: H (headers), B (bodies), R (ranges), X (slow reading).
-Runs in the container of the tools.
+Runs in the tools' container.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ OPTIONS = {
 
 
 def visit(site: str) -> float:
-    """Return how many seconds a page of the app took, on a connection of its own; raise ``OSError``."""
+    """Return the seconds that a page of the app took on a new connection; raise ``OSError`` if it fails."""
     started = time.monotonic()
     context = ssl.create_default_context(cafile="/authority/root.pem")
     with urllib.request.urlopen(site, timeout=10, context=context) as answer:  # noqa: S310
@@ -73,7 +73,7 @@ def main(mode: str, site: str) -> None:
             {
                 "opened": max((row["Closed"] + row["Connected"] for row in rows), default=0),
                 "at once": max((row["Connected"] for row in rows), default=0),
-                # Its own look at the site, each second.
+                # slowhttptest's own probe of the site, once a second.
                 "unavailable": sum(not row["Service Available"] for row in rows),
                 "sent": sent,
                 "failed": sent - len(seconds),

@@ -1,4 +1,4 @@
-"""The stack of an audit: a Compose project and a certificate authority of its own, gone afterwards."""
+"""The audit's test bed: a Compose project and a certificate authority of its own, removed afterwards."""
 
 import contextlib
 import os
@@ -12,14 +12,14 @@ from whichhop.target.stack import PROJECT_LABEL, Stack, StackError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Who looks at the admin. createsuperuser reads these, and dev/audit/browser.mjs the password.
+# The admin's login. createsuperuser reads these variables, and dev/audit/browser.mjs the password.
 ADMIN = {
     "DJANGO_SUPERUSER_USERNAME": "audit",
     "DJANGO_SUPERUSER_EMAIL": "audit@site.example",
     "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(),
 }
 
-# The forms in which nginx is looked at, each with what it adds to compose.yaml.
+# The variants of the stack that are audited, each with the files that it adds to compose.yaml.
 VARIANTS = {
     "http": [],
     "https": ["compose/tls.yaml"],
@@ -28,7 +28,7 @@ VARIANTS = {
 
 
 def _variables(variant: str, authority: str) -> dict[str, str]:
-    """Return the settings of a variant; with https also HSTS, as somebody who owns the domain."""
+    """Return the variables of a variant; with https, HSTS is on, as an owner of the domain would set it."""
     variables = {
         "COMPOSE_FILE": ":".join(["compose.yaml", *VARIANTS[variant], "dev/audit/compose.yaml"]),
         "AUDIT_AUTHORITY": authority,
@@ -47,10 +47,10 @@ def _variables(variant: str, authority: str) -> dict[str, str]:
 @contextlib.contextmanager
 def stand() -> Iterator[Callable[[str], Stack]]:
     """
-    Give a function that turns the stack into a variant and returns it, healthy.
+    Yield a function that starts a variant of the stack and returns it once it is healthy.
 
-    That function raises ``StackError`` when the images cannot be built or the stack does not start.
-    In the end everything is removed, whatever happened.
+    That function raises ``StackError`` if the images cannot be built or the stack does not start.
+    Everything is removed at the end, whatever happens.
     """
     project = f"mysite-audit-{os.getpid()}"
     with tempfile.TemporaryDirectory() as authority:

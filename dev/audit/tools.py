@@ -1,4 +1,4 @@
-"""One function for each section: runs its tool on a stack and returns what the tool found."""
+"""One function per section: it runs its tool on a stack and returns the findings."""
 
 import json
 import re
@@ -19,7 +19,7 @@ SITE = "site.example"
 
 
 def _run(stack: Stack, *command: str) -> str:
-    """Run a tool beside the stack and return its stdout, whatever its status: most use it for findings."""
+    """Run a tool beside the stack; return its stdout and ignore its exit status, which most use for findings."""
     output = stack.exec("audit", "timeout", "600", *command, environment=ADMIN)
     if not output.out.strip():
         raise CouldNotRun(output.err.strip()[-2000:] or f"exit status {output.code}, and no output")
@@ -34,7 +34,7 @@ def _json(text: str) -> Any:
 
 
 def _version(stack: Stack, *command: str) -> str:
-    """Return what a tool calls its version, in colours or not."""
+    """Return the version that a tool prints, without colours."""
     plain = re.sub(r"\x1b\[[\d;]*m", "", _run(stack, *command))
     match = re.search(r"version ([\d.]+)", plain)
     if not match:
@@ -42,21 +42,21 @@ def _version(stack: Stack, *command: str) -> str:
     return match[1]
 
 
-# A mistake that gixy knows, in a server that nobody can ask for.
+# A mistake that gixy detects, in a server that no request can reach.
 CANARY = "server { server_name canary; location /canary { alias /canary/; } }"
 
 
 def gixy(stack: Stack) -> Result:
-    """gixy-ng, a static analyser, on the configuration that nginx has in effect."""
+    """Run gixy-ng, a static analyser, on nginx's effective configuration."""
     return read_configuration(stack.run("nginx", "nginx", "-T"))
 
 
 def read_configuration(dump: str) -> Result:
     """
-    Return what gixy finds in the output of ``nginx -T``.
+    Return gixy's findings in the output of ``nginx -T``.
 
-    Raise ``CouldNotRun`` when it read only a part: it passes over what it cannot parse, and then says
-    that it found nothing. So it is asked a second time, with a mistake at the end that it has to find.
+    Raise ``CouldNotRun`` if gixy did not read all of it: it skips what it cannot parse and then reports
+    no findings. So it runs a second time, with a mistake at the end that it must find.
     """
     last = "    include site.conf;\n"
     if not any(
@@ -82,7 +82,7 @@ def _ask_gixy(dump: str) -> Any:
 
 
 def deploy(stack: Stack) -> Result:
-    """Django's own check of the settings; a warning fails, too."""
+    """Run Django's ``check --deploy``; warnings fail, too."""
     said = stack.exec("app", "python3", "manage.py", "check", "--deploy", "--fail-level", "WARNING")
     version = stack.run("app", "python3", "manage.py", "version").strip()
     findings = {}
@@ -95,7 +95,7 @@ def deploy(stack: Stack) -> Result:
 
 
 def sslyze(stack: Stack) -> Result:
-    """sslyze: is this Mozilla's intermediate profile, with a certificate that is trusted?"""
+    """Run sslyze: does TLS match Mozilla's intermediate profile, and is the certificate trusted?"""
     authority = ("--certinfo_ca_file", "/authority/root.pem")
     profile = "--mozilla_config=intermediate"
     said = _run(stack, "sslyze", profile, *authority, SITE)
@@ -116,7 +116,7 @@ def sslyze(stack: Stack) -> Result:
 
 
 def testssl(stack: Stack) -> Result:
-    """testssl.sh: every weakness of TLS that has a name, and SSL Labs' grade."""
+    """Run testssl.sh: every named weakness of TLS, and SSL Labs' grade."""
     file = "/tmp/testssl.json"  # noqa: S108 # in the container
     command = f"rm -f {file}; testssl --quiet --color 0 --ip one --add-ca /authority/root.pem --jsonfile {file} {SITE} >&2; cat {file}"
     entries = _json(_run(stack, "bash", "-c", command))
@@ -133,8 +133,8 @@ def testssl(stack: Stack) -> Result:
 
 
 def observatory(stack: Stack) -> Result:
-    """Mozilla's HTTP observatory: cookies, redirects and security headers."""
-    # Not its command, which brings its own list of authorities.
+    """Run Mozilla's HTTP Observatory: cookies, redirects and security headers."""
+    # Not through its command, which uses its own list of certificate authorities.
     package = "node_modules/@mdn/mdn-http-observatory"
     said = _json(_run(stack, "bash", "-c", f"cd {package} && node src/scan.js {SITE}"))
     if "scan" not in said:
@@ -153,7 +153,7 @@ def observatory(stack: Stack) -> Result:
 
 
 def slow(stack: Stack) -> Result:
-    """slowhttptest in all modes: does the site stay there for others?"""
+    """Run slowhttptest in all modes: does the site keep answering others?"""
     table = [["attack", "connections", "at once", "others' requests", "failed", "median", "worst"]]
     findings = {}
     names = {
@@ -182,7 +182,7 @@ def slow(stack: Stack) -> Result:
 
 
 def lighthouse(stack: Stack) -> Result:
-    """Lighthouse, on the landing page: at least 95 in each category."""
+    """Run Lighthouse on the landing page: at least 95 in each category."""
     seen = _json(_run(stack, "node", "browser.mjs", "lighthouse"))
     low = {name: f"{score}" for name, score in seen["scores"].items() if score < 95}
     grade = ", ".join(f"{name} {score}" for name, score in seen["scores"].items())
@@ -190,14 +190,14 @@ def lighthouse(stack: Stack) -> Result:
 
 
 def axe(stack: Stack) -> Result:
-    """axe: can everybody use the pages, the admin's and the error pages included?"""
+    """Run axe: are the pages accessible, those of the admin and the error pages included?"""
     seen = _json(_run(stack, "node", "browser.mjs", "axe"))
     grade = f"{_count(seen['findings'])} on {len(seen['pages'])} pages"
     return Result(f"axe-core {seen['version']}", grade, seen["findings"])
 
 
 def visits(stack: Stack) -> Result:
-    """Not a verdict: what first and second visits take, with a plain nginx and with ours."""
+    """Measure first and second visits, with a plain nginx and with ours; this gives no verdict."""
     seen = _json(_run(stack, "node", "browser.mjs", "visits"))
     plain, ours = (seen["result"][f"http://{host}.example"] for host in ("plain", "site"))
     table = [["", "plain: requests", "bytes", "ours: requests", "bytes"]]
@@ -212,7 +212,7 @@ def _count(findings: dict[str, str]) -> str:
 
 
 class Section(NamedTuple):
-    """A tool and the variants of the stack that it looks at."""
+    """A tool and the variants of the stack that it audits."""
 
     run: Callable[[Stack], Result]
     variants: tuple[str, ...]

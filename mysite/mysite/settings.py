@@ -1,8 +1,8 @@
 """
 The settings of the site, as `django-admin startproject` makes them, and what the sample needs.
 
-They know nothing of the stack: `python manage.py runserver` works with them on your own machine. In the
-containers, stack/settings.py puts on top what the containers and .env decide; docs/settings.md lists it.
+They do not depend on the stack: `python manage.py runserver` works with them on your own machine. In the
+containers, stack/settings.py overrides what the containers and .env determine; docs/settings.md lists it.
 https://docs.djangoproject.com/en/6.1/ref/settings/
 """
 
@@ -12,7 +12,7 @@ from django.utils.csp import CSP
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# These three are for development: in the containers the stack has others.
+# These three are for development: in the containers, the stack overrides them.
 SECRET_KEY = "django-insecure-for-development-only"
 DEBUG = True
 ALLOWED_HOSTS = []
@@ -103,7 +103,7 @@ MEDIA_ROOT = BASE_DIR / "media"
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # Files that only some may read: welcome.views.private_file, at /files/, decides.
+    # Private files: welcome.views.private_file, at /files/, decides who may read them.
     "private": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": BASE_DIR / "private", "base_url": "/files/"},

@@ -1,4 +1,4 @@
-"""The addresses of the site. https://docs.djangoproject.com/en/6.1/topics/http/urls/"""
+"""The URLs of the site. https://docs.djangoproject.com/en/6.1/topics/http/urls/"""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -8,7 +8,7 @@ class UploadAdmin(admin.ModelAdmin):
     list_display = ["title", "image", "attachment", "owner", "created"]
 
     def save_model(self, request, obj, form, change):
-        """Whoever uploads something owns it."""
+        """Make the user who uploads something its owner."""
         if not change:
             obj.owner = request.user
         super().save_model(request, obj, form, change)

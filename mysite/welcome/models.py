@@ -1,4 +1,4 @@
-"""One model that needs every part of the stack: a row, a public image and a private file."""
+"""One model that uses every part of the stack: a row, a public image and a private file."""
 
 from django.conf import settings
 from django.core.files.storage import storages
@@ -6,12 +6,12 @@ from django.db import models
 
 
 def private_storage():
-    """Return the storage for files that nginx sends only when Django says so."""
+    """Return the storage for files that nginx sends only when Django allows it."""
     return storages["private"]
 
 
 class Upload(models.Model):
-    """Something somebody uploaded."""
+    """An upload: a title, an image and an attachment."""
 
     title = models.CharField(max_length=100)
     image = models.ImageField(

@@ -6,6 +6,6 @@ app_name = "welcome"
 
 urlpatterns = [
     path("", views.landing, name="landing"),
-    # The address that storages["private"] gives to its files (settings.STORAGES).
+    # The base URL of storages["private"] (settings.STORAGES).
     path("files/<path:name>", views.private_file, name="private-file"),
 ]

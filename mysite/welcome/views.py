@@ -12,7 +12,7 @@ from .models import Upload
 
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
-    """Show that the chain works: what arrived here, as Django sees it, and the latest uploads."""
+    """Show that the chain works: the request as Django sees it, and the latest uploads."""
     arrived = {
         "scheme": request.scheme,
         "host": request.get_host(),

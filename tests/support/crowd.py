@@ -1,4 +1,4 @@
-"""Threads that go on for as long as a ``with`` block does."""
+"""Threads that run for as long as a ``with`` block."""
 
 import threading
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Crowd:
-    """Give it ``threads`` that look at ``stop``; they start with the block, and are told to stop at its end."""
+    """Runs ``threads``, which must check ``stop``: they start with the block and are stopped at its end."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()

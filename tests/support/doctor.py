@@ -1,4 +1,4 @@
-"""The doctor as the tests call it: walk the chain, name what is first broken, wait until it is well."""
+"""The doctor for the tests: walk the chain, name the first broken hop, wait until the site is healthy."""
 
 import contextlib
 import time
@@ -11,13 +11,13 @@ from whichhop.target.discovery import sites
 
 from tests.support.stack import Stack, StackError
 
-# When the test began (seconds since the epoch; conftest.py sets it): a stack that tests share has the
-# failures of earlier ones in its logs.
+# When the test began (seconds since the epoch, set by conftest.py): the logs of a shared stack contain
+# failures caused by earlier tests.
 began = 0.0
 
 
 def walk(stack: Stack, since: float | None = None, **services: str) -> list[Finding]:
-    """Return what is found at every hop of every site, failures in logs since the test began."""
+    """Return the findings at every hop of every site; of logged failures, only those since the test began."""
     findings = []
     stack.since = began if since is None else since
     for site in sites(stack, **services):
@@ -26,26 +26,26 @@ def walk(stack: Stack, since: float | None = None, **services: str) -> list[Find
 
 
 def listing(findings: Sequence[Finding]) -> str:
-    """Return findings as people see them, for the message of a test that fails."""
+    """Return findings as users see them, for the message of a failing test."""
     return "\n".join(f"{report.line(finding, False)} [{finding.cause}]" for finding in findings)
 
 
 def first_broken(findings: Sequence[Finding]) -> Finding:
-    """Return what the doctor names first."""
+    """Return the finding that the doctor names first."""
     broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
     assert broken, listing(findings)
     return broken[0]
 
 
 def assert_healthy(stack: Stack, **services: str) -> list[Finding]:
-    """Return what is found; fail with the doctor's summary when a hop does not work now."""
+    """Return the findings; fail with the doctor's summary if a hop does not work now."""
     findings = walk(stack, time.time(), **services)
     assert report.exit_status(findings) == 0, listing(findings)
     return findings
 
 
 def wait_until_healthy(stack: Stack, service: str = "nginx", seconds: float = 20) -> None:
-    """Wait as long as a mended stack may need: a health check, a queue that empties."""
+    """Wait as long as a fixed stack may need: for a health check, or for a queue to empty."""
     found: list[Finding] = []
 
     def healthy() -> bool:
@@ -59,7 +59,7 @@ def wait_until_healthy(stack: Stack, service: str = "nginx", seconds: float = 20
 
 
 def wait_for(stack: Stack, cause: str, alive: str = "nginx") -> Finding:
-    """Return the finding once the doctor names this cause first; a container may need a moment."""
+    """Wait until the doctor names this cause first, and return the finding; a container may need a moment."""
 
     def named() -> Finding | None:
         found = [finding for finding in walk(stack) if finding.verdict is Verdict.BROKEN]

@@ -1,7 +1,7 @@
 """
-A Docker engine of a test's own: to be killed while sites run on it, which nobody else must notice.
+A private Docker engine for a test, which can be killed without affecting other tests.
 
-It has its own network namespace (else two engines fight over the same firewall rules), its own
+It has its own network namespace (two engines in one would overwrite each other's firewall rules), its own
 directories, and the images that the test names. Needs root and Linux.
 """
 
@@ -26,7 +26,7 @@ def _run(*command: str | Path) -> str:
 
 
 class PrivateEngine:
-    """An engine with everything it keeps under ``directory``; ``number`` (0 to 63) tells it from others."""
+    """An engine that keeps all its files in ``directory``; ``number`` (0 to 63) makes it unique."""
 
     def __init__(self, directory: Path, number: int) -> None:
         self.directory = directory
@@ -36,7 +36,7 @@ class PrivateEngine:
 
     def __enter__(self) -> "PrivateEngine":
         _run("ip", "netns", "add", self.name)
-        link = f"e{os.getpid()}"  # at most 15 letters
+        link = f"e{os.getpid()}"  # a name of at most 15 characters
         _run("ip", "link", "add", link, "type", "veth", "peer", "name", "out", "netns", self.name)
         _run("ip", "address", "add", f"{self.outside}/30", "dev", link)
         _run("ip", "link", "set", link, "up")
@@ -53,12 +53,12 @@ class PrivateEngine:
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in reversed([path for path in mounts if path.startswith(f"{self.directory}/")]):
             _run("umount", "--lazy", mount)
-        _run("ip", "netns", "delete", self.name)  # and with it the link
+        _run("ip", "netns", "delete", self.name)  # this also removes the link
         shutil.rmtree(self.directory)
 
     def start(self) -> None:
-        """Start the engine and wait until it answers; raise ``RuntimeError`` with its log if not."""
-        # nsenter, since "ip netns exec" hides the control groups.
+        """Start the engine and wait until it answers; raise ``RuntimeError`` with its log if it does not."""
+        # nsenter, because "ip netns exec" hides the control groups.
         command = ["nsenter", f"--net=/run/netns/{self.name}", "dockerd", "--host", self.host]
         command += [
             "--data-root",
@@ -81,7 +81,7 @@ class PrivateEngine:
         self.client = poll("the engine answers", client, 60)
 
     def load(self, names: Iterable[str]) -> None:
-        """Give it images of the machine's engine."""
+        """Copy images from the machine's engine to it."""
         with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as images:
             subprocess.run(
                 ["docker", "--host", self.host, "load"],
@@ -91,21 +91,21 @@ class PrivateEngine:
             )
 
     def stop(self) -> None:
-        """Stop it as a machine does that shuts down: containers first, for as long as they may take."""
+        """Stop it as at a shutdown of the machine: containers first, within their grace period."""
         began = time.monotonic()
         self.process.terminate()
-        self.process.wait(120)  # 90 of them for the containers: stop_grace_period in compose.yaml
-        if (seconds := time.monotonic() - began) > 30:  # it takes two to five
+        self.process.wait(120)  # 90 of them are the containers' stop_grace_period
+        if (seconds := time.monotonic() - began) > 30:  # normally two to five
             said = (self.directory / "log").read_text()[-5000:]
             warnings.warn(f"the engine took {seconds:.0f} s to stop:\n{said}", stacklevel=2)
 
     def kill(self) -> None:
-        """Kill it and nothing else: the containers go on."""
+        """Kill only the engine: the containers keep running."""
         self.process.kill()
         self.process.wait()
 
     def cut_the_power(self) -> None:
-        """Kill it and every process that it started, all at once."""
+        """Kill the engine and every process that it started, all at once."""
         root = f"{self.directory}/exec"
         shims = [
             pid for pid, command in _processes() if "containerd" in command and root in command
@@ -132,7 +132,7 @@ def _descendants(pids: list[int]) -> list[int]:
 
 
 class StackElsewhere(Stack):
-    """A stack on an engine of its own."""
+    """A stack on a private engine."""
 
     def __init__(self, directory: Path, project: str, engine: PrivateEngine) -> None:
         address = f"http://{engine.address}:8000"
@@ -146,10 +146,10 @@ class StackElsewhere(Stack):
 
     @property
     def engine(self) -> docker.DockerClient:
-        """The client of an engine that may be another one after each start."""
+        """A new client each time, since the engine may have been restarted."""
         return self.private.client
 
     @property
     def url(self) -> str:
-        """Its address on the network between the test and the engine."""
+        """The site's address on the network between the test and the engine."""
         return self.address

@@ -1,9 +1,8 @@
 """
-Requests of all shapes to a site whose views misbehave (tests/answers), and what came of each.
+Send requests of all kinds to a site whose views misbehave (tests/answers), and check each answer.
 
-What must hold: each request has an answer that is whole, or visibly is none, and stands in nginx's log once; the app
-says something of each failure, once, and nothing of the rest; all that is written is JSON, but for the lines of
-uWSGI and nginx themselves.
+Each request must get an answer that is complete or visibly broken, and appear once in nginx's log. The app must
+log each failure once, and nothing else. All log lines must be JSON, except those of uWSGI and nginx themselves.
 """
 
 import json
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 from tests.support.stack import Stack
 
-# Each with what must come of it: the status; "broken" in the middle; "whole".
+# Each with the expected result: the status; "broken" in the middle; "whole".
 PAGES = {
     "answers/raises?error-view": "500",
     "answers/exits": "500",
@@ -52,25 +51,25 @@ PAGES = {
     "static/nope": "404",
     "nope": "404",
 }
-# An answer without a length is broken off after the time limit only: fewer of those.
+# An answer without a length is broken off only after the time limit, so use fewer of those.
 SLOW = {"answers/parts?raise=2", "wsgi/words_later"}
 
-# What uWSGI and nginx write in their own words.
+# Lines that uWSGI and nginx themselves write, not as JSON.
 OWN_WORDS = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\+0000 - |\d{4}/\d\d/\d\d [\d:]+ \[\w+\] ")
 
 
 class Result(NamedTuple):
-    """What came of one request."""
+    """The result of one request."""
 
     request: bytes
-    wanted: str  # empty: anything that is an answer
+    wanted: str  # empty: any answer
     status: str
     request_id: str
     looks_whole: bool
 
 
 def make(random: random.Random) -> tuple[bytes, str]:
-    """Return a request, and what must come of it."""
+    """Return a request and its expected result."""
     path = random.choice(list(PAGES))
     if path in SLOW and random.random() < 0.9:
         path = "answers/raises"
@@ -78,7 +77,7 @@ def make(random: random.Random) -> tuple[bytes, str]:
     target, headers, body = f"/{path}".encode(), [b"Host: localhost"], b""
     method = random.choice([b"GET"] * 8 + [b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"X-Y"])
     if method != b"GET" or random.random() < 0.3:
-        wanted = ""  # depends on the view: an answer, and its line
+        wanted = ""  # depends on the view: any answer, and one log line
         if random.random() < 0.5:
             letters = [
                 b"%%%02X" % random.randrange(256),
@@ -122,7 +121,7 @@ def make(random: random.Random) -> tuple[bytes, str]:
 
 
 def ask(port: int, request: bytes, wanted: str) -> Result:
-    """Send a request, and return what came of it."""
+    """Send a request and return its result."""
     received = b""
     try:
         with socket.create_connection(("localhost", port), timeout=30) as client:
@@ -145,13 +144,13 @@ def ask(port: int, request: bytes, wanted: str) -> Result:
 
 
 def log(stack: Stack, service: str, since: datetime) -> list[str]:
-    """Return the lines of a service's log."""
+    """Return the log lines of a service."""
     container = stack.container(service)
     return container.logs(since=since.timestamp()).decode().splitlines()
 
 
 def entry(line: str) -> dict[str, object] | None:
-    """Return a line as what it is in JSON; ``None`` for another one."""
+    """Return a line parsed as JSON; ``None`` if it is not JSON."""
     try:
         found: object = json.loads(line)
     except ValueError:
@@ -160,8 +159,8 @@ def entry(line: str) -> dict[str, object] | None:
 
 
 def run(stack: Stack, number: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Send ``number`` requests; return how many had which status, and a sentence for each that is wrong."""
-    chance = random.Random(seed)  # noqa: S311 (the same again, with the same seed)
+    """Send ``number`` requests; return the count of each status, and one sentence for each wrong result."""
+    chance = random.Random(seed)  # noqa: S311 (repeatable with the same seed)
     port = int(stack.variables["SITE_PORT"])
     began = datetime.now(UTC)
     requests = [make(chance) for _ in range(number)]

@@ -1,11 +1,11 @@
 """
-Runs inside a container of the app image, on volumes of its own: a restore that is killed at every step.
+Kill a restore at every step. Runs inside a container of the app image, on volumes of its own.
 
-A step is what Python reports before it touches a file (https://docs.python.org/3/library/audit_events.html);
-the process that restores ends there without a word, as kill -9 ends it. What is left must be the old data,
-untouched, or a swap that the next start carries to its end, wherever that in turn is killed.
+A step is an audit event of Python before it touches a file (https://docs.python.org/3/library/audit_events.html).
+The restoring process exits there at once, as with kill -9. It must leave either the old data, untouched, or
+a swap that the next start completes, even if that start is killed at any step, too.
 
-Its argument is the first step of staging that is tried; after it comes each eleventh.
+The argument is the first step of staging to try; after it, every eleventh is tried.
 """
 
 import os
@@ -26,7 +26,7 @@ ID = b"0123456789abcdef"
 ARCHIVE = Path("/tmp/archive")
 ROOTS = (DATA, MEDIA)
 
-deadly = None  # at which step this process ends
+deadly = None  # the step at which this process exits
 
 
 def step(event: str, arguments: tuple[object, ...]) -> None:
@@ -41,11 +41,11 @@ sys.addaudithook(step)
 
 
 def make(content: str) -> None:
-    """Let the volumes hold this, and nothing else."""
+    """Make this the only content of the volumes."""
     for root in ROOTS:
         for entry in root.iterdir():
             if entry.name.startswith(".restore"):
-                continue  # what an earlier one has left must do no harm
+                continue  # remains of an earlier restore must do no harm
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     (DATA / "secret_key").write_text(f"the {content} key")
     kept.ID_FILE.write_bytes(ID)
@@ -61,7 +61,7 @@ def make(content: str) -> None:
 
 
 def state() -> dict[str, bytes]:
-    """Return what a site would see: every file but those of a restore and of unfinished uploads."""
+    """Return what a site would see: all files except those of a restore and of unfinished uploads."""
     return {
         str(path): path.read_bytes()
         for root in ROOTS
@@ -71,9 +71,9 @@ def state() -> dict[str, bytes]:
 
 
 def killed(steps: int, what: Callable[[], object]) -> bool:
-    """Do something in a process that ends after some steps; return whether it had not finished."""
+    """Run a function in a process that exits after some steps; return whether it was cut short."""
     global deadly
-    child = os.fork()  # a process of its own also because the lock is held until it ends
+    child = os.fork()  # a separate process, also because the lock is held until the process ends
     if child == 0:
         deadly = steps
         try:
@@ -97,14 +97,14 @@ def write() -> None:
         backup.write(file, 10**9)
 
 
-os.sync = lambda: None  # nobody cuts the power here
-archive.known_migrations()  # loads Django once, not in each of the processes
+os.sync = lambda: None  # no power cuts in this test
+archive.known_migrations()  # load Django once, not in each process
 make("new")
 assert not killed(NEVER, write)
 make("between")
 assert not killed(NEVER, stage)
 assert not killed(NEVER, lambda: restore.swap("token", True))
-new = state()  # SQLite's copy of a database is not the same to the byte
+new = state()  # SQLite's copy of a database is not byte-identical
 assert {path: content[-3:] for path, content in new.items()} == {
     "/srv/data/db.sqlite3": b"new",
     "/srv/data/secret_key": b"key",
@@ -113,14 +113,14 @@ assert {path: content[-3:] for path, content in new.items()} == {
     "/srv/media/public/images/same.png": b"new",
 }
 
-# Staging never touches the data.
+# Staging must not touch the data.
 make("old")
 old = state()
 steps = int(sys.argv[1])
 while killed(steps, stage):
     assert state() == old, f"staging, killed at {steps}"
     assert not restore.finish()
-    steps += 11  # reading the code, for the list of migrations, opens a great many files
+    steps += 11  # not every step: listing the migrations opens very many files
 
 swaps = {"old": 0, "new": 0}
 for steps in range(10_000):

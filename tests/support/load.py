@@ -1,4 +1,4 @@
-"""Visitors, all the time, while something is done to the stack: what they got, and what they sent."""
+"""Constant load while a test does something to the stack: what visitors sent, and what they got."""
 
 import copy
 import threading
@@ -16,7 +16,7 @@ from tests.support.stack import Stack
 
 
 class Sent(NamedTuple):
-    """A request: its kind, when it was sent (seconds on the monotonic clock), its status (0: none)."""
+    """A request: its kind, when it was sent (monotonic clock, in seconds), and its status (0: no answer)."""
 
     kind: str
     began: float
@@ -25,17 +25,17 @@ class Sent(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether the visitor did not get what was asked for."""
+        """Whether the visitor did not get the expected answer."""
         return not 200 <= self.status < 400
 
 
 class Load(Crowd):
     """
-    Some who read pages and static files, and some who upload; from ``with`` to its end. They come
-    with the cookies of ``person``, who may use the admin.
+    Visitors who read pages and static files or upload, for as long as the ``with`` block runs. They use
+    the cookies of ``person``, who may use the admin.
 
-    Afterwards ``sent`` has every request, and ``acknowledged`` the titles of the uploads of which the
-    site said that it has them.
+    Afterwards, ``sent`` has every request, and ``acknowledged`` the titles of the uploads that the
+    site acknowledged.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Load(Crowd):
         return [sent for sent in self.sent if sent.failed]
 
     def wait_for_calm(self, seconds: float) -> None:
-        """Wait until no request failed for two seconds; raise ``AssertionError`` as ``poll`` does."""
+        """Wait until no request has failed for two seconds; raise ``AssertionError`` as ``poll`` does."""
         began = time.monotonic()
 
         def calm() -> bool:
@@ -73,7 +73,7 @@ class Load(Crowd):
         try:
             status = ask()
         except requests.RequestException:
-            time.sleep(0.05)  # else it would be a flood of connections that nobody takes
+            time.sleep(0.05)  # avoid a flood of connections that nobody accepts
         self.sent.append(Sent(kind, began, time.monotonic() - began, status))
         return status
 
@@ -82,7 +82,7 @@ class Load(Crowd):
         while not self.stop.is_set():
             for kind, path in addresses.items():
                 self._do(kind, partial(self._get, person, path))
-                self.stop.wait(0.02)  # a visitor's, so that the stack under test has the machine
+                self.stop.wait(0.02)  # a pause, so that the stack gets most of the machine's time
 
     def _get(self, person: requests.Session, path: str) -> int:
         return person.get(self._stack.url + path, timeout=10).status_code
@@ -97,7 +97,7 @@ class Load(Crowd):
                 path, fields = "/admin/welcome/upload/add/", {"title": title}
                 try:
                     return submit(self._stack, person, path, fields, picture).status_code
-                except AssertionError:  # no form: the page did not come
+                except AssertionError:  # no form: the page was not served
                     return 0
 
             if self._do("upload", send) == 302:

@@ -1,4 +1,4 @@
-"""What a person does with a browser: read a page, log in, fill in a form, upload a file. And a command."""
+"""What a user does in a browser (read a page, log in, send a form, upload a file) and in a shell."""
 
 import os
 import re
@@ -13,12 +13,12 @@ from tests.support.stack import Stack
 
 PASSWORD = "correct horse battery staple"
 
-# What requests takes for a file: its name, its bytes, its type.
+# A file as requests expects it: name, content, type.
 File = tuple[str, bytes, str]
 
 
 def create_user(stack: Stack, name: str, *, superuser: bool = True, as_user: str = "") -> None:
-    """Create a user whose password is ``PASSWORD``; run the command as another than the container's."""
+    """Create a Django user with the password ``PASSWORD``; ``as_user`` is the system user that runs the command."""
     function = "create_superuser" if superuser else "create_user"
     stack.manage(
         "shell",
@@ -30,7 +30,7 @@ def create_user(stack: Stack, name: str, *, superuser: bool = True, as_user: str
 
 
 def log_in(stack: Stack, name: str) -> requests.Session:
-    """Return a session that is logged in through the admin; raise ``AssertionError`` if not."""
+    """Log in through the admin and return the session; raise ``AssertionError`` if that fails."""
     person = requests.Session()
     answer = submit(stack, person, "/admin/login/", {"username": name, "password": PASSWORD})
     assert answer.status_code == 302, answer.text
@@ -38,7 +38,7 @@ def log_in(stack: Stack, name: str) -> requests.Session:
 
 
 def is_logged_in(stack: Stack, person: requests.Session) -> bool:
-    """Return whether the admin knows a person."""
+    """Return whether a session is logged in to the admin."""
     answer = person.get(f"{stack.url}/admin/", allow_redirects=False, timeout=10)
     return answer.status_code == 200
 
@@ -46,7 +46,7 @@ def is_logged_in(stack: Stack, person: requests.Session) -> bool:
 def command(
     stack: Stack, *words: str, stdin: int | IO[bytes] = subprocess.DEVNULL
 ) -> subprocess.CompletedProcess[str]:
-    """Type a command in the folder of a stack, and return what it did."""
+    """Run a command in the folder of a stack, and return the completed process."""
     return subprocess.run(
         words,
         cwd=stack.directory,
@@ -65,7 +65,7 @@ def submit(
     fields: dict[str, str],
     files: dict[str, File] | None = None,
 ) -> requests.Response:
-    """Fetch a form, fill it in and send it, with ``Origin`` as browsers do; follow no redirect."""
+    """Fetch a form, fill it in and send it, with ``Origin`` as browsers do; do not follow redirects."""
     page = person.get(stack.url + path, timeout=5).text
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
     assert token, f"no form at {path}: {page[:500]}"
@@ -82,7 +82,7 @@ def submit(
 def upload(
     stack: Stack, person: requests.Session, title: str, image: File, attachment: File | None = None
 ) -> dict[str, str]:
-    """Add an upload through the admin; return the addresses of its ``image`` and ``attachment``."""
+    """Add an upload through the admin; return the URLs of its ``image`` and ``attachment``."""
     files = {"image": image} | ({"attachment": attachment} if attachment else {})
     answer = submit(stack, person, "/admin/welcome/upload/add/", {"title": title}, files)
     assert answer.status_code == 302, answer.text
@@ -95,12 +95,12 @@ def upload(
 
 
 def arrived(page: str) -> dict[str, str]:
-    """Return what the landing page says of the request that asked for it."""
+    """Return what the landing page shows about its own request."""
     return dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]*)</dd>", page))
 
 
 def png(size: int = 0) -> bytes:
-    """Return a picture of one pixel, of exactly ``size`` bytes where that is more than it needs."""
+    """Return a PNG of one pixel, padded to exactly ``size`` bytes if that is more than it needs."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (

@@ -1,4 +1,4 @@
-"""The one way in which the tests wait for something."""
+"""The only way in which the tests wait for something."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.support.stack import StackError
 
 T = TypeVar("T")
 
-# What a predicate may raise while it is only too early.
+# What a predicate may raise while it is still too early.
 NOT_YET = (OSError, StackError, docker.errors.DockerException)
 
 
@@ -22,10 +22,10 @@ def poll(
     container: Callable[[], Container] | None = None,
 ) -> T:
     """
-    Ask until ``predicate`` returns something true, and return that.
+    Call ``predicate`` until it returns a true value, and return that.
 
-    Raise ``AssertionError``, which names ``what``, the last error and the end of the ``container``'s
-    log: after ``seconds``, or at once when that container has exited.
+    Raise ``AssertionError`` after ``seconds``, or at once if the ``container`` has exited. The message names
+    ``what``, the last error and the end of that container's log.
     """
     deadline = time.monotonic() + seconds
     problem: object = "never true"

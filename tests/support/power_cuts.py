@@ -1,14 +1,14 @@
 """
-Power cuts while twenty clients write: is everything there that was acknowledged?
+Simulate power cuts while twenty clients write: is everything that was acknowledged still there?
 
-For each cut, at a random moment: the disk is gone first, with all that the kernel had not yet written
-to it; then every process of every container gets SIGKILL; then the disk is back, and the containers
-are started as the engine starts them when a machine boots: without `init`, in any order.
+Each cut comes at a random moment. First the disk fails, and all that the kernel has not yet written to it
+is lost; then every process of every container gets SIGKILL; then the disk is back, and the containers
+are started as the engine does when a machine boots: without `init`, in any order.
 
-The disk is an ext4 file system of its own in a file, for the volumes of a stack of its own. It is cut by
-the ioctl with which the kernel's developers test their file systems (EXT4_IOC_SHUTDOWN with NOLOGFLUSH;
-"godown -f" in xfstests): nothing in memory reaches the disk any more, as after a power cut. What it
-cannot show is a disk that lies about its own cache. Needs root, and the engine on this machine.
+The disk is an ext4 file system in a file, with the volumes of a stack of its own. It is cut with the ioctl
+that kernel developers use to test file systems (EXT4_IOC_SHUTDOWN with NOLOGFLUSH; "godown -f" in xfstests):
+nothing in memory reaches the disk any more, as after a power cut. This cannot show the effect of a disk
+that lies about its own cache. Needs root, and the engine on this machine.
 """
 
 import contextlib
@@ -55,34 +55,34 @@ class Disk:
         subprocess.run(["mount", "-o", "loop", self.image, self.place], check=True)
 
     def cut(self) -> None:
-        """Lose what is not yet written, and answer everything from now on with an error."""
+        """Discard what is not yet written, and fail every access from now on."""
         descriptor = os.open(self.place, os.O_RDONLY)
         fcntl.ioctl(descriptor, SHUTDOWN, struct.pack("I", NOLOGFLUSH))
         os.close(descriptor)
 
     def unplug(self) -> None:
-        """Wait until nobody has it mounted: the engine, too, lets go of a container's volumes."""
+        """Wait until nothing has it mounted: the engine, too, releases a container's volumes late."""
         subprocess.run(["umount", self.place], check=True)
         poll(f"nobody uses {self.image}", lambda: not self.loop_device(), 30)
 
     def loop_device(self) -> str:
-        """Return the kernel's device for the image; it goes with the last mount."""
+        """Return the loop device of the image; the kernel removes it with the last mount."""
         show = ["losetup", "--noheadings", "--output", "NAME", "--associated", str(self.image)]
         return subprocess.run(show, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 @dataclass
 class Outcome:
-    """What the cuts did."""
+    """The state of one run of cuts."""
 
-    cookies: dict[str, str]  # of somebody who may write
+    cookies: dict[str, str]  # of a user who may write
     tally: Tally = field(default_factory=Tally)
-    by_hand: int = 0  # starts that did not come back by themselves
-    seconds: list[float] = field(default_factory=list)  # from the start until the site answers
+    by_hand: int = 0  # how often the stack did not recover by itself
+    seconds: list[float] = field(default_factory=list)  # from each start until the site answers
 
 
 class Figures(NamedTuple):
-    """What came of some cuts, in figures that can be added to those of others."""
+    """The results of some cuts, as numbers that can be added to those of others."""
 
     rows: int = 0  # acknowledged
     uploads: int = 0
@@ -98,11 +98,11 @@ class Figures(NamedTuple):
 
     @property
     def bad(self) -> bool:
-        """Whether anything went wrong that must not."""
+        """Whether any promise was broken."""
         return bool(self.lost or self.torn or self.damaged or self.by_hand)
 
     def and_of(self, outcome: Outcome) -> "Figures":
-        """Return these and what an outcome adds to them."""
+        """Return the sum of these figures and an outcome."""
         tally = outcome.tally
         return Figures(
             self.rows + len(tally.groups),
@@ -116,7 +116,7 @@ class Figures(NamedTuple):
 
 
 def come_back(stack: Stack, outcome: Outcome) -> None:
-    """Start what was killed, as the engine does at boot, and wait until the site is ready."""
+    """Start the killed containers as the engine does at boot, and wait until the site is ready."""
     began = time.monotonic()
     for service in random.sample(["app", "nginx"], 2):
         stack.container(service).start()
@@ -135,7 +135,7 @@ def come_back(stack: Stack, outcome: Outcome) -> None:
 
 
 def cut_the_power(stack: Stack, disk: Disk, outcome: Outcome, number: int) -> None:
-    """One cut: load, the end at a random moment, a start, a look at everything."""
+    """Run one cut: put load on the site, cut the power at a random moment, start again, check everything."""
     with writing(stack, str(number), outcome.cookies, outcome.tally):
         time.sleep(random.uniform(0.1, 2))  # noqa: S311
         outcome.tally.dark.set()
@@ -149,7 +149,7 @@ def cut_the_power(stack: Stack, disk: Disk, outcome: Outcome, number: int) -> No
 
 @contextlib.contextmanager
 def disk_for(stack: Stack) -> Iterator[Disk]:
-    """Give the stack a disk for its volumes; the stack must be gone before the disk is."""
+    """Yield a disk for the stack's volumes; the stack must be removed before the disk."""
     with tempfile.TemporaryDirectory(prefix="power-cuts-") as directory:
         disk = Disk(Path(directory))
         stack.variables |= {
@@ -166,9 +166,9 @@ def run(
     stack: Stack, disk: Disk, cuts: int, earlier: Figures, save: Callable[[Figures], None]
 ) -> Figures:
     """
-    Cut the power of a stack that runs on a disk, until there are ``cuts`` with those of ``earlier``.
+    Cut the power of a stack on a disk until there are ``cuts`` in total, those of ``earlier`` included.
 
-    Return the figures of all; each cut hands those so far to ``save``.
+    Return the figures of all cuts; after each cut, pass those so far to ``save``.
     """
     create_user(stack, "writer")
     outcome = Outcome(dict(log_in(stack, "writer").cookies))
@@ -181,7 +181,7 @@ def run(
 
 
 def table(figures: Figures) -> str:
-    """Return the result as docs/operations.md shows it."""
+    """Return the result as a table for docs/operations.md."""
     rows = {
         "power cuts": figures.cuts,
         "acknowledged rows": figures.rows,

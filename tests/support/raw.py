@@ -1,4 +1,4 @@
-"""Requests as no library would send them: the very bytes, over a socket of their own."""
+"""Send requests byte for byte, including those that no library would send."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from tests.support.stack import Stack
 
 
 class Received(io.BytesIO):
-    """All that was received, as ``HTTPResponse`` wants it: a socket that one answer does not close."""
+    """Received bytes, in the form that ``HTTPResponse`` expects: a socket that one answer does not close."""
 
     def makefile(self, mode: str) -> "Received":
         return self
@@ -21,7 +21,7 @@ class Received(io.BytesIO):
 
 
 def connect(stack: Stack) -> socket.socket:
-    """Return a connection to nginx on the published port."""
+    """Connect to nginx at the published port, and return the connection."""
     return socket.create_connection(("localhost", int(stack.variables["SITE_PORT"])), timeout=15)
 
 
@@ -29,8 +29,7 @@ def exchange(stack: Stack, request: bytes, quiet: float = 1) -> list[tuple[HTTPR
     """
     Send ``request`` and return all answers to it, each with its body.
 
-    What came counts as all of it when nginx closes the connection, or sends nothing more for ``quiet``
-    seconds.
+    Stop reading when nginx closes the connection or sends nothing for ``quiet`` seconds.
     """
     received = b""
     with connect(stack) as client, contextlib.suppress(TimeoutError, ConnectionResetError):
@@ -60,7 +59,7 @@ def http2(connection: socket.socket, fields: list[tuple[bytes, bytes]]) -> tuple
             struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
         )
 
-    # Literal, without the table and without Huffman's code: the very bytes.
+    # Literal fields, without the table and without Huffman coding: exactly these bytes.
     block = b"".join(
         b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in fields
     )
@@ -74,6 +73,6 @@ def http2(connection: socket.socket, fields: list[tuple[bytes, bytes]]) -> tuple
             if number == 1:
                 status = payload[0] if kind == 1 else status
                 body += payload if kind == 0 else b""
-                if kind == 3 or (kind in (0, 1) and flags & 1):  # reset, or the last
+                if kind == 3 or (kind in (0, 1) and flags & 1):  # a reset, or the last frame
                     break
     return status, body

@@ -1,8 +1,8 @@
 """
-A rush: ten times as many visitors as the workers can serve, and what each of them gets.
+An overload: ten times as many visitors as the workers can serve, and what each of them gets.
 
-The page takes half a second, so that four workers serve eight visitors in a second. Beside them
-somebody asks for a static file, again and again.
+The page takes half a second, so four workers serve eight visitors per second. At the same time, another
+visitor keeps requesting a static file.
 """
 
 import statistics
@@ -15,15 +15,18 @@ import requests
 from tests.support.polling import poll
 from tests.support.stack import Stack
 
-CAPACITY = 8  # answers in a second: tests/runaway/urls.py
-VISITORS, EVERY = 160, 2.0  # each asks every two seconds, or when it has its answer
+CAPACITY = 8  # answers per second: tests/runaway/urls.py
+VISITORS, EVERY = (
+    160,
+    2.0,
+)  # each sends a request every two seconds, or as soon as it has its answer
 
-# What somebody asked for, the status of the answer (0: none), and for how many seconds it took.
+# What was requested, the status of the answer (0: none), and how many seconds it took.
 Answer = tuple[str, int, float]
 
 
 class Rush:
-    """Visitors who keep coming for some seconds; ``answers`` has what they got."""
+    """Visitors who keep sending requests for some seconds; ``answers`` has what they got."""
 
     def __init__(self, stack: Stack, seconds: float) -> None:
         self.url = stack.url
@@ -60,7 +63,7 @@ class Rush:
             time.sleep(max(0, every - answer[2]))
 
     def _recover(self) -> float:
-        """Return the seconds from the last answer until a page comes as fast as it should."""
+        """Return the seconds from the last answer until a page is served at normal speed."""
         began = time.monotonic()
 
         def fast() -> float | None:
@@ -71,7 +74,7 @@ class Rush:
         return time.monotonic() - began - seconds
 
     def seconds(self, path: str, *statuses: int) -> list[float]:
-        """Return for how long the answers of some statuses took; of all statuses when none is named."""
+        """Return how many seconds the answers with these statuses took; without any, those of all statuses."""
         return [
             took
             for asked, status, took in self.answers
@@ -80,7 +83,7 @@ class Rush:
 
 
 def table(rush: Rush) -> str:
-    """Return the result as docs/operations.md shows it."""
+    """Return the result as a table for docs/operations.md."""
     page, static = "/bad/slow", "/static/welcome/landing.css"
     kinds = {
         "page, answered": rush.seconds(page, 200),

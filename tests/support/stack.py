@@ -1,4 +1,4 @@
-"""This stack as the tests reach it: the names of its services, and the port on which nginx listens."""
+"""The stack for the tests: the names of its services, and nginx's port."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -16,15 +16,15 @@ class Stack(stack.Stack):
 
     @property
     def url(self) -> str:
-        """The address on which nginx is published, e.g. ``http://localhost:8000``."""
-        # Asked of the engine: "docker compose port" takes as long as twenty requests to the site.
+        """The URL at which nginx is published, e.g. ``http://localhost:8000``."""
+        # From the engine: "docker compose port" takes as long as twenty requests to the site.
         ports = self.container("nginx").attrs["NetworkSettings"]["Ports"]
         if not (bindings := ports.get("8080/tcp")):
             raise StackError(f"nginx of {self.project} is not published: it does not run")
         return f"http://localhost:{bindings[0]['HostPort']}"
 
     def manage(self, *arguments: str, user: str = "") -> str:
-        """Run ``manage.py`` beside the running site and return what it printed."""
+        """Run ``manage.py`` beside the running site and return its output."""
         return self.run("app", "python3", "manage.py", *arguments, user=user)
 
     def uwsgi(
@@ -44,5 +44,5 @@ class Stack(stack.Stack):
     def wait(
         self, what: str, condition: Callable[[], T | None], seconds: float, service: str = "nginx"
     ) -> T:
-        """Poll until ``condition`` returns something true; at once no more when a container is dead."""
+        """Poll until ``condition`` returns a true value; give up at once if a container is dead."""
         return super().wait(what, condition, seconds, service)

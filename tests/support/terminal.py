@@ -1,4 +1,4 @@
-"""A person at a terminal, in a clone of the project: types a command, and reads what it says."""
+"""A user at a terminal, in a clone of the project, who types commands and reads their output."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from tests.support.stack import PROJECT_LABEL, Stack, StackError
 
 
 class Terminal:
-    """A shell in a fresh clone, with a Compose project of its own; nothing is started yet."""
+    """A shell in a new clone, with a Compose project of its own; nothing is started yet."""
 
     def __init__(self, stack: Stack, tools: Path) -> None:
         self.stack = stack
@@ -28,7 +28,7 @@ class Terminal:
     def run(
         self, *command: str | Path, answer: str = "", cwd: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as a person would who answers its question with ``answer``."""
+        """Run a command as a user would who answers its question with ``answer``."""
         return subprocess.run(
             [str(word) for word in command],
             cwd=cwd or self.directory,
@@ -41,16 +41,16 @@ class Terminal:
         )
 
     def fake(self, name: str, script: str) -> None:
-        """Put a shell script in the place of a program."""
+        """Replace a program with a shell script."""
         (self.tools / name).write_text(f"#!/bin/sh\n{script}\n")
         (self.tools / name).chmod(0o755)
 
     def fake_docker(self, case: str) -> None:
-        """Let ``docker`` fail or lie for the arguments that match a ``case`` of sh, e.g. ``pull*)``."""
+        """Make ``docker`` run other code for arguments that match a ``case`` pattern of sh, e.g. ``pull*)``."""
         self.fake("docker", f'case "$*" in {case} ;; esac\nexec {shutil.which("docker")} "$@"')
 
     def uninstall(self, *names: str) -> None:
-        """Take programs away, fakes too: a PATH of links to all others."""
+        """Hide programs, fakes included, with a PATH of links to all others."""
         for name in names:
             (self.tools / name).unlink(missing_ok=True)
         installed = self.tools.parent / "installed"
@@ -64,12 +64,12 @@ class Terminal:
         self.environment["PATH"] = f"{self.tools}:{installed}"
 
     def edit(self, name: str, text: str) -> None:
-        """Add a line to a file of the clone."""
+        """Append a line to a file of the clone."""
         with (self.directory / name).open("a") as file:
             file.write(f"{text}\n")
 
     def containers(self) -> dict[str, str]:
-        """Return the id of every service's container, and from what Compose made it."""
+        """Return the id, image and configuration hash of every service's container."""
         found = {}
         for service in ("init", "app", "nginx"):
             with contextlib.suppress(StackError):
@@ -85,7 +85,7 @@ class Terminal:
 
 
 def refusal(process: subprocess.CompletedProcess[str]) -> str:
-    """Return the sentence with which a script failed; check that it failed as a script here should."""
+    """Return the message with which a script failed; check that it failed as our scripts should."""
     assert process.returncode == 1, process
     assert process.stdout == ""
     assert process.stderr, "it failed without a word"
@@ -93,7 +93,7 @@ def refusal(process: subprocess.CompletedProcess[str]) -> str:
     match = re.fullmatch(r"scripts/[a-z-]+: (\S.*)", last)
     assert match, process.stderr
     assert not [line for line in lines if line.startswith("scripts/")], "said more than once"
-    # What bash and the tools print by themselves is no use to a person.
+    # Raw messages of bash and other tools do not help a user.
     noise = r"scripts/\S+: line \d+:|unbound variable|command not found|\x1b|^[a-z]+: "
     assert not re.search(noise, process.stderr, re.MULTILINE), process.stderr
     return match[1]

@@ -1,4 +1,4 @@
-"""A visitor who comes over TLS, with nothing hidden, and a crowd of them."""
+"""A TLS client that hides nothing from the test, and continuous load over TLS."""
 
 import http.client
 import socket
@@ -13,12 +13,12 @@ from cryptography import x509
 from tests.support.crowd import Crowd
 from tests.support.stack import Stack
 
-# The second is longer than nginx's tables take by default.
+# The second name is longer than nginx's hash tables allow by default.
 HOSTS = ("site.example", "www.department-with-quite-a-long-name.site.example")
 
 
 def trusting(*authorities: trustme.CA) -> ssl.SSLContext:
-    """A client that verifies what it is shown, and has only these authorities; without any, does not."""
+    """Return a context that trusts only these authorities; without any, it does not verify."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not authorities:
         context.check_hostname = False
@@ -31,7 +31,7 @@ def trusting(*authorities: trustme.CA) -> ssl.SSLContext:
 def connect(
     stack: Stack, context: ssl.SSLContext, name: str | None = HOSTS[0], **options: Any
 ) -> ssl.SSLSocket:
-    """Shake hands with the published port in a name's name; raise ``ssl.SSLError`` when it refuses."""
+    """Open a TLS connection to the published port for a host name; raise ``ssl.SSLError`` if refused."""
     plain = socket.create_connection(("127.0.0.1", int(stack.variables["SITE_PORT"])), timeout=30)
     try:
         return context.wrap_socket(plain, server_hostname=name, **options)
@@ -57,7 +57,7 @@ def ask(
     body: str = "",
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """Make one request as typed, over TLS when there is a ``context``; follow nothing, tidy nothing."""
+    """Send one request exactly as given, over TLS if there is a ``context``; do not follow redirects."""
     if context:
         connection: socket.socket = connect(stack, context, host.partition(":")[0])
     else:
@@ -77,7 +77,7 @@ def ask(
 
 
 def shown(stack: Stack, name: str | None) -> x509.Certificate:
-    """The certificate that a visitor is shown, whoever made it."""
+    """Return the certificate that nginx shows, whoever issued it."""
     with connect(stack, trusting(), name) as connection:
         return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
 
@@ -90,7 +90,7 @@ def names(certificate: x509.Certificate) -> list[str]:
 def wait_for_another(
     stack: Stack, before: x509.Certificate, name: str = "localhost", seconds: float = 60
 ) -> None:
-    """Wait until visitors are shown another certificate than ``before``."""
+    """Wait until nginx shows a certificate other than ``before``."""
 
     def another() -> bool:
         return shown(stack, name) != before
@@ -100,8 +100,8 @@ def wait_for_another(
 
 class Visitors(Crowd):
     """
-    Visitors who never stop, as a context: six who come anew each time, two who keep their connection,
-    and two whose request takes three seconds to arrive. What fails is in ``failures``.
+    Visitors who send requests for as long as the ``with`` block runs: six with a new connection each time, two
+    that keep theirs, and two whose request takes three seconds to arrive. ``failures`` has what failed.
     """
 
     def __init__(self, stack: Stack, host: str) -> None:
@@ -127,7 +127,7 @@ class Visitors(Crowd):
         return [ask(self.stack, host=self.host, context=trusting()).status]
 
     def stay(self) -> list[int]:
-        """Ask on one connection until nginx closes it, which it may do between two answers."""
+        """Send requests on one connection until nginx closes it, which it may do between two answers."""
         statuses: list[int] = []
         with connect(self.stack, trusting(), self.host) as connection:
             while not self.stop.is_set():
@@ -140,7 +140,7 @@ class Visitors(Crowd):
                 except (ConnectionError, ssl.SSLError):
                     if not statuses:
                         raise
-                    break  # not one byte of an answer: a browser asks again, on another connection
+                    break  # not one byte of an answer: a browser retries on a new connection
                 answer.read()
                 statuses.append(200 if answer.status == 204 else answer.status)
                 if answer.will_close:

@@ -1,4 +1,4 @@
-"""The variables of the stack with their defaults, as the person who copies .env.example reads them."""
+"""The variables of the stack with their defaults, read from .env.example."""
 
 import re
 
@@ -10,5 +10,5 @@ BUILD_ONLY = {
     "COMPOSE_FILE",
     "COMPOSE_PROJECT_NAME",
     "SITE_SETTINGS",
-}  # no container gets them from compose.yaml
+}  # compose.yaml passes these to no container
 DEFAULTS = {name: value for name, value in EXAMPLE.items() if name not in BUILD_ONLY}

@@ -1,4 +1,4 @@
-"""Visitors who never stop asking, and who remember every answer."""
+"""Visitors who send requests without a pause and record every answer."""
 
 import hashlib
 import itertools
@@ -12,11 +12,11 @@ import requests
 
 from tests.support.crowd import Crowd
 
-FILE = b"x" * 300_000  # nginx puts it on disk, uWSGI too, and Django as well
+FILE = b"x" * 300_000  # large enough that nginx, uWSGI and Django each buffer it on disk
 
 
 class Answer(NamedTuple):
-    """What a visitor did, how many seconds it took, and what was wrong with it (empty: nothing)."""
+    """What a visitor requested, how many seconds it took, and what was wrong (empty: nothing)."""
 
     kind: str
     seconds: float
@@ -27,15 +27,15 @@ class Load(Crowd):
     """
     Twenty-two visitors of a site with the app of tests/release.
 
-    Eleven ask for a page, six POST what must be counted once, three upload a file, two ask for a page
-    that takes five seconds. As a context manager, it asks for as long as its block runs.
+    Eleven request a page, six send a POST that must be counted exactly once, three upload a file, two request
+    a page that takes five seconds. They do so for as long as the ``with`` block runs.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__()
         self.url = url
         self.answers: list[Answer] = []
-        self.counted: list[str] = []  # the POSTs that were answered with success
+        self.counted: list[str] = []  # the POSTs that succeeded
         self._numbers = itertools.count()
         kinds = (self._page, 11), (self._hit, 6), (self._upload, 3), (self._slow, 2)
         self.threads = [
@@ -47,8 +47,8 @@ class Load(Crowd):
     def _visit(self, ask: Callable[[requests.Session], None]) -> None:
         visitor = requests.Session()
         visitor.trust_env = False
-        # A connection for each request: one that is idle, nginx closes when it reloads, perhaps at the very
-        # moment at which a request is sent; browsers send it again (RFC 9112, section 9.3.1).
+        # A new connection for each request: on a reload, nginx closes idle ones, perhaps just when a request
+        # is sent; browsers then send it again (RFC 9112, section 9.3.1).
         visitor.headers["Connection"] = "close"
         while not self.stop.is_set():
             began = time.monotonic()
@@ -82,11 +82,11 @@ class Load(Crowd):
 
     @property
     def failures(self) -> list[Answer]:
-        """The answers with which something was wrong."""
+        """Return the answers that were wrong."""
         return [answer for answer in self.answers if answer.problem]
 
     def table(self) -> str:
-        """Return, for each kind of request, how many there were, and their latencies in seconds."""
+        """Return a table of the number of requests of each kind and their latencies in seconds."""
         lines = [f"{'request':<8} {'sent':>7} {'failed':>7} {'median s':>9} {'worst s':>8}"]
         for kind in ("page", "hit", "upload", "slow"):
             answers = [answer for answer in self.answers if answer.kind == kind]

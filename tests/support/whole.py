@@ -1,4 +1,4 @@
-"""The long form of a proof, which dev/prove runs: tests ask whether it is wanted, and keep what they have."""
+"""The long form of a proof, which dev/prove runs: tests check whether it is wanted, and save their progress."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Whole:
-    """True where the whole proof is wanted; what it saves is there when it is begun again."""
+    """True if the whole proof is wanted. An interrupted proof can continue from what it saved."""
 
     def __init__(self, wanted: bool, name: str) -> None:
         self.wanted = wanted
@@ -19,7 +19,7 @@ class Whole:
         return self.wanted
 
     def saved(self) -> Any:
-        """Return what an interrupted proof of the same commit saved last; an empty list with none."""
+        """Return what an interrupted proof of the same commit last saved; an empty list if there is none."""
         if self.wanted and self.file.exists():
             commit, state = json.loads(self.file.read_text())
             if commit == self._commit() and not commit.endswith("-dirty"):
@@ -27,17 +27,17 @@ class Whole:
         return []
 
     def save(self, state: Any) -> None:
-        """Keep ``state``, which JSON can hold, until ``forget``."""
+        """Save ``state``, which must fit into JSON, until ``forget``."""
         if self.wanted:
             self.file.parent.mkdir(exist_ok=True)
             self.file.write_text(json.dumps([self._commit(), state]))
 
     def forget(self) -> None:
-        """Take away what was saved: the proof has come to its end."""
+        """Delete what was saved, once the proof is complete."""
         if self.wanted:
             self.file.unlink(missing_ok=True)
 
     def _commit(self) -> str:
-        # safe.directory: git otherwise refuses when root proves another user's clone.
+        # safe.directory: git otherwise refuses if root runs a proof in another user's clone.
         command = ["git", "-c", "safe.directory=*", "describe", "--always", "--dirty"]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Twenty clients that write through the site, and remember what they were told is saved."""
+"""Twenty clients that write through the site and record what it acknowledged."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from tests.support.stack import Stack
 
 CLIENTS = 20
 
-# Prints the names of all rows, the digests of each upload's files, and what SQLite says of its own file.
+# Prints the names of all rows, the digests of each upload's files, and SQLite's integrity check.
 _FOUND = """
 import hashlib, json, sqlite3, pathlib
 database = sqlite3.connect("/srv/data/db.sqlite3")
@@ -37,21 +37,21 @@ print(json.dumps({
 
 @dataclass
 class Tally:
-    """What clients were told, and what was found."""
+    """What the site acknowledged, and what was found."""
 
     groups: set[str] = field(default_factory=set)
     uploads: dict[str, list[str]] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)  # somebody answered, but not that it is saved
-    # Set when the power goes: nobody is told anything after that. (Where only the disk is gone, a commit that
-    # is under way may still be told that it succeeded: one of 54 such answers was for what is not there.)
+    refused: set[str] = field(default_factory=set)  # answered, but not acknowledged as saved
+    # Set at the power cut: later answers do not count. (When only the disk has failed, a commit in progress may
+    # still be reported as successful: one of 54 such answers was for data that was lost.)
     dark: threading.Event = field(default_factory=threading.Event)
-    lost: set[str] = field(default_factory=set)  # acknowledged, and not there or not the same
+    lost: set[str] = field(default_factory=set)  # acknowledged, but missing or different
     torn: set[str] = field(default_factory=set)  # rows without their file, acknowledged or not
-    damaged: int = 0  # how often SQLite found its file inconsistent
+    damaged: int = 0  # how often SQLite found its file corrupt
 
 
 class Client(threading.Thread):
-    """Somebody who adds things without a pause, every fifth with two files, until told to stop."""
+    """A client that adds rows without a pause, every fifth with two files, until told to stop."""
 
     def __init__(self, url: str, cookies: dict[str, str], name: str, tally: Tally) -> None:
         super().__init__(daemon=True)
@@ -80,7 +80,7 @@ class Client(threading.Thread):
             allow_redirects=False,
             timeout=60,
         )
-        # Also a redirect is a refusal, when it is the one to the page for logging in.
+        # A redirect to the login page is a refusal, too.
         saved = answer.status_code == 302 and "/login/" not in answer.headers["Location"]
         if not saved:
             self.tally.refused.add(f"{answer.status_code} for {fields}")
@@ -101,7 +101,7 @@ class Client(threading.Thread):
 
 
 def check(stack: Stack, tally: Tally) -> None:
-    """Compare what is there with all that was acknowledged until now, and note what differs."""
+    """Compare what is there with everything acknowledged so far, and record the differences."""
     found = json.loads(stack.run("app", "python3", "-c", _FOUND))
     tally.lost |= tally.groups - {*found["groups"]}
     tally.lost |= {
@@ -113,7 +113,7 @@ def check(stack: Stack, tally: Tally) -> None:
 
 @contextlib.contextmanager
 def writing(stack: Stack, name: str, cookies: dict[str, str], tally: Tally) -> Iterator[None]:
-    """Let all clients write meanwhile, and tell the tally; they finish what they are at in the end."""
+    """Let all clients write during the block; yield the tally. At the end they finish their current requests."""
     url = stack.url
     tally.dark.clear()
     clients = [Client(url, cookies, f"{name}-{each}", tally) for each in range(CLIENTS)]

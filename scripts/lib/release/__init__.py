@@ -1,5 +1,5 @@
 """
-Deploy, rollback and reload: what changes the containers of a site while it serves.
+Deploy, rollback, reload and start: everything that changes the containers of a running site.
 
-Run by the scripts of the same names. Python's standard library only, so that a server needs nothing else.
+Run by the scripts of the same names. Uses only Python's standard library, so that a server needs nothing else.
 """

@@ -1,8 +1,8 @@
 """
-A new release in the place of the one that serves, without a dropped request: what scripts/deploy does.
+Replace the running release with a new one without dropping a request: what scripts/deploy does.
 
-``Release.deploy`` reads like docs/operations.md: its steps in their order, one way back before visitors
-notice, and none after that.
+``Release.deploy`` follows docs/operations.md step by step. Until visitors reach the new release, any failure
+rolls back to the old one; after that, there is no way back.
 """
 
 import argparse
@@ -35,12 +35,12 @@ from release.terminal import (
     wait_until,
 )
 
-# Where nginx has its configurations, and what it says of each (nginx/configure.sh, entrypoint.sh).
+# Where nginx keeps its configurations, and its verdict on each (nginx/configure.sh, entrypoint.sh).
 CONFIGURATION = "/srv/nginx/current"
 VERDICT = "/run/nginx/verdict"
 
-# In a session of its own, so that a script that is killed leaves no service without a container; "always",
-# for a power cut in the gap.
+# In a session of its own, so that a service is not left without a container if this script is killed; restart
+# "always", in case of a power cut between the two.
 SWAP = """
 docker update --restart=always OLD
 docker stop OLD && { docker start NEW || { docker start OLD; exit 1; }; }
@@ -50,17 +50,17 @@ NOT_WELL = "{last} does not run as it should: the lines above, from its log, say
 
 
 class Release:
-    """One attempt to put a release in the place of the one that serves: how far it came, and so the way back."""
+    """One attempt to replace the running release. It records its progress, which determines how to roll back."""
 
     def __init__(self, project: Project, timeout: int) -> None:
         self.project = project
         self.timeout = timeout
-        # What serves.
+        # The running release.
         self.app = self.nginx = Container("")
-        self.images: dict[str, str] = {}  # by their names
-        self.others: dict[Container, bool] = {}  # whether each runs
+        self.images: dict[str, str] = {}  # id by name
+        self.others: dict[Container, bool] = {}  # with whether each runs
         self.configuration = ""
-        # How far this one came.
+        # The progress of this attempt.
         self.ran_jobs = False
         self.candidate: Container | None = None
         self.nginx_candidate: Container | None = None
@@ -68,7 +68,7 @@ class Release:
         self.changed_in_place = False
 
     def deploy(self, rollback: bool) -> None:
-        """Do it all; raise ``Failure`` when the old release goes on, or the new one serves and something is left."""
+        """Deploy; raise ``Failure`` if the old release keeps serving, or the new one serves but a later step failed."""
         self.find_what_serves()
         try:
             if rollback:
@@ -100,7 +100,7 @@ class Release:
     # -- what serves now
 
     def find_what_serves(self) -> None:
-        """Find the containers that serve, and remove what an interrupted deploy left; raise ``Failure`` with none."""
+        """Find the serving containers, and remove what an interrupted deploy left; raise ``Failure`` if none serve."""
         project = self.project
         if "vassals" in project.services:
             raise Failure(SEVERAL_SITES)
@@ -120,7 +120,7 @@ class Release:
         for container in [*project.containers("app"), *project.containers("nginx")]:
             if container in (self.app, self.nginx):
                 continue
-            if container in apps[apps.index(self.app) + 1 :]:  # older: this one took its place
+            if container in apps[apps.index(self.app) + 1 :]:  # older: self.app has replaced it
                 self.name_images(
                     "previous", self.images | {self.project.app_image: container.image}
                 )
@@ -131,12 +131,12 @@ class Release:
                 retire(container)
         for service in project.other_services:
             if project.containers(service):
-                project.create(service)  # removes what is too much
+                project.create(service)  # removes surplus containers
             running = project.containers(service, "running", "restarting")
             self.others |= {each: each in running for each in project.containers(service)}
 
     def wait_for_jobs(self) -> None:
-        """Wait for a job that is still at work: who began it was killed. Remove what is left of such."""
+        """Wait for jobs that still run because the script that started them was killed, then remove them."""
         label = f"label=com.docker.compose.project={self.project.name}"
         oneoff = "label=com.docker.compose.oneoff=True"
         run("docker", "container", "prune", "--force", "--filter", label, "--filter", oneoff)
@@ -147,7 +147,7 @@ class Release:
                 run("docker", "wait", id)
 
     def images_that_serve(self) -> dict[str, str]:
-        """Return the id of each image that is built here, as its newest container has it, by the image's name."""
+        """Return, by name, the id of each locally built image that its newest container runs."""
         serving = {"app": self.app, "nginx": self.nginx}
         images = {}
         for name, service in self.project.built.items():
@@ -162,7 +162,7 @@ class Release:
     # -- the new release, up to where visitors would notice
 
     def build(self) -> None:
-        """Build the images. One that is the same as the one that serves leaves its name to that."""
+        """Build the images. If one is the same as the running one, the running one keeps the name."""
         self.project.build()
         for name, id in self.images.items():
             if same_image(inspect_image(id), inspect_image(name)):
@@ -170,22 +170,22 @@ class Release:
         self.project.fit()
 
     def take_the_release_before(self) -> None:
-        """Give its images the names that Compose starts."""
+        """Give the images of the release before the names that Compose starts."""
         for name in [self.project.app_image, *self.images]:
             try:
                 run("docker", "tag", f"{name}:previous", name)
             except CommandFailed:
                 if name == self.project.app_image:
                     raise Failure("there is no release before this one to go back to.") from None
-                # The release before had none of that name, or is of scripts that did not keep it.
+                # The release before had no image of that name, or its scripts did not keep it.
         self.project.fit()
         created = inspect_image(self.project.app_image)["Created"]
         say(f"  Going back to the release built at {created[:16]}")
 
     def check(self) -> None:
-        """Let Django, uWSGI and nginx judge it while nothing has changed."""
+        """Let Django, uWSGI and nginx check the new release before anything changes."""
         with step("Checking the new app", "the new release does not pass its checks: {last}"):
-            # One container for both: uWSGI judges its own file, and starts nothing.
+            # One container for both checks: uWSGI only checks its configuration and starts nothing.
             labels = inspect_image(self.project.app_image)["Config"]["Labels"]
             words = [shlex.join(command(labels, word)) for word in ("check", "check-uwsgi")]
             self.project.once("init", "bash", "-c", " && ".join(words))
@@ -195,21 +195,21 @@ class Release:
             self.project.once("--env", "CHECK_ONLY=yes", "nginx-config")
 
     def run_jobs(self) -> None:
-        """Migrate, refresh the static files, and what else comes before a start."""
+        """Run the jobs that precede a start: migrations, static files and others."""
         self.ran_jobs = True
         self.project.start_for_jobs("{services} could not be started: {last}")
         for job in self.project.jobs:
-            if job == "nginx-config":  # its turn is after the new app's
+            if job == "nginx-config":  # applied only after the new app is promoted
                 continue
             with step(f"Running {job}", f"{job} failed: {{last}}", of=f"{job}: "):
                 self.project.once(job)
 
     def create_candidate(self) -> None:
-        """Make a new app beside the old one, unless it would be the same."""
+        """Create a new app container beside the old one, unless it would be the same."""
         self.candidate = self.create_beside(self.app, "app")
 
     def create_beside(self, old: Container, service: str) -> Container | None:
-        """Make a second container of a service; ``None`` when it would be the same as the old one."""
+        """Create a second container of a service; return ``None`` if it would be the same as the old one."""
         try:
             candidate = self.project.create_beside(service)
         except CommandFailed as error:
@@ -220,7 +220,7 @@ class Release:
         return None
 
     def wait_until_ready(self) -> None:
-        """Start the candidate; as soon as it answers, it promotes itself to the socket's public name."""
+        """Start the candidate and wait until it is healthy; it promotes itself as soon as it answers."""
         candidate = self.candidate
         if not candidate:
             return
@@ -233,7 +233,7 @@ class Release:
             wait_until(lambda: candidate.does("serves"), 10, "it did not take the socket over")
 
     def replace_other_services(self) -> None:
-        """Replace each of them that changed, and wait until all run."""
+        """Replace each other service that changed, and wait until all are well."""
         services = [each for each in self.project.other_services if not self.has_fixed_name(each)]
         for service in services:
             try:
@@ -246,14 +246,14 @@ class Release:
                     self.wait_for(service)
 
     def has_fixed_name(self, service: str) -> bool:
-        """Return whether a service has a ``container_name``, and so never two containers."""
+        """Return whether a service has a ``container_name``, and so can have only one container."""
         return "container_name" in self.project.services[service]
 
     def replace(self, service: str) -> None:
         """
-        Stop what a service has and start what :latest and ``.env`` make of it, unless that is the same.
+        Stop a service's containers and start new ones from :latest and ``.env``, unless nothing changed.
 
-        One after the other: two may not bear each other, as two servers of one database do not.
+        Old and new never run together: some services, such as two servers of one database, cannot.
         """
         old = self.project.containers(service)
         if not old:
@@ -272,7 +272,7 @@ class Release:
             container.start()
 
     def wait_for(self, service: str) -> None:
-        """Wait until what a service has now works; raise ``CommandFailed``, with its last words and its name."""
+        """Wait until a service's containers are well; else raise ``CommandFailed`` with its name and last log lines."""
         for container in self.project.containers(service):
             if container not in self.replaced:
                 try:
@@ -281,7 +281,7 @@ class Release:
                     raise CommandFailed(f"{error.output}\n{service}") from None
 
     def apply_nginx_config(self) -> None:
-        """Let nginx load its configuration for these settings, when it is another one."""
+        """Make nginx load its configuration for these settings, if it differs."""
         self.configuration = self.nginx.execute("readlink", CONFIGURATION)
         with step(
             "Giving nginx its configuration",
@@ -290,7 +290,7 @@ class Release:
             self.configure_nginx("nginx-config")
 
     def configure_nginx(self, *command: str) -> None:
-        """Let a job change the configuration, and wait for the verdict of nginx, which tests it once more."""
+        """Run the job that changes the configuration, and wait for the verdict of nginx, which tests it again."""
         self.project.once(*command)
         now = self.nginx.execute("readlink", CONFIGURATION)
         wait_until(lambda: now in self.verdict(), 30, "nginx says nothing of it")
@@ -298,16 +298,16 @@ class Release:
             raise CommandFailed(run("docker", "logs", "--tail=5", self.nginx.id))
 
     def verdict(self) -> list[str]:
-        """Return what nginx says last: "loaded" or "refused", and of what."""
+        """Return nginx's latest verdict: "loaded" or "refused", and on which configuration."""
         return self.nginx.execute("cat", VERDICT).split()
 
     def replace_nginx(self) -> None:
-        """Replace nginx, if its image or its ports changed: there is a gap, as two cannot have one port."""
+        """Replace nginx if its image or ports changed. There is a gap: two containers cannot share a port."""
         old, new = self.nginx, self.create_beside(self.nginx, "nginx")
         self.nginx_candidate = new
         if not new:
             return
-        ignore_signals()  # between the two there is no way back; it takes as long as the slowest request
+        ignore_signals()  # no rollback during the swap, which takes as long as the slowest request
         with step(
             "Replacing nginx",
             "the new nginx does not work: the lines above, from its log, say why.",
@@ -325,11 +325,11 @@ class Release:
     # -- the way back
 
     def go_back(self) -> None:
-        """Whatever was begun: the old release serves, and is what Compose would start."""
+        """Roll back, from any step: the old release serves, and Compose would start it."""
         ignore_signals()
         self.name_images("latest", self.images)
         self.project.fit()
-        # Also what was made and never got into our hands, as with a Ctrl-C at that moment.
+        # Also containers that were created but not recorded here, as when Ctrl-C came just then.
         for nginx in self.project.containers("nginx"):
             if nginx != self.nginx:
                 nginx.remove()
@@ -349,13 +349,13 @@ class Release:
                 link = ("ln", "nginx-config", "--symbolic", "--force", "--no-target-directory")
                 self.configure_nginx("--entrypoint", *link, self.configuration, CONFIGURATION)
         if self.ran_jobs:
-            # Files without a hash in their names, such as robots.txt, are the new release's.
+            # Static files without a hash in their names, such as robots.txt, are still the new release's.
             with contextlib.suppress(Failure), step("Bringing back its static files", ""):
                 self.project.once("init")
         self.project.prune_images()
 
     def bring_back_other_services(self) -> None:
-        """Remove what is new, and start what ran before."""
+        """Remove the new containers, and start those that ran before."""
         for service in self.project.other_services:
             for container in self.project.containers(service):
                 if container not in self.others:
@@ -367,12 +367,12 @@ class Release:
     # -- the new release serves: from here on, there is only forward
 
     def remember(self) -> None:
-        """Keep the images that served, for --rollback, unless they still do."""
+        """Keep the images of the old release for --rollback, unless they are still in use."""
         if any(inspect_image(name)["Id"] != id for name, id in self.images.items()):
             self.name_images("previous", self.images)
 
     def retire_the_old_one(self) -> None:
-        """Let the old app finish, and remove what was replaced."""
+        """Let the old app finish its requests, and remove the replaced containers."""
         if self.candidate:
             with step(
                 "Letting the old app finish",
@@ -381,8 +381,8 @@ class Release:
                 retire(self.app)
         for container in self.replaced:
             container.remove()
-        # The jobs are made, not run: they ran before. One by one: Compose would replace, after init, all that
-        # depends on it.
+        # Create the jobs without running them: they have run. One by one, or Compose would replace with init
+        # everything that depends on it.
         for job in self.project.jobs:
             self.replace_in_place(job)
         for service in self.project.other_services:
@@ -398,7 +398,7 @@ class Release:
         self.project.prune_images()
 
     def replace_in_place(self, service: str) -> None:
-        """Let Compose replace a service's container, if it would be another one, and not start it."""
+        """Let Compose replace a service's container if it changed, without starting it."""
         try:
             self.project.compose("create", "--no-build", service)
         except CommandFailed as error:
@@ -407,7 +407,7 @@ class Release:
             ) from None
 
     def say_what_came_of_it(self, rollback: bool) -> None:
-        """Say it, in one line."""
+        """Print the result in one line."""
         replaced = [self.candidate, self.nginx_candidate, *self.replaced, self.changed_in_place]
         configuration = self.nginx.execute("readlink", CONFIGURATION)
         if not any(replaced) and configuration == self.configuration:
@@ -422,22 +422,22 @@ class Release:
 
 
 def retire(app: Container) -> None:
-    """Let an app that gets no new requests finish those that it has, and remove it."""
-    run("docker", "update", "--restart=no", app.id)  # it must not come back and take the socket
-    # Where that cannot be (uWSGI does not run, say), the stop is as graceful as it can be.
+    """Let an app that gets no new requests finish its current ones, then remove it."""
+    run("docker", "update", "--restart=no", app.id)  # it must not restart and take the socket
+    # If draining fails, for example because uWSGI does not run, the stop is as graceful as possible.
     app.does("drain")
     run("docker", "stop", app.id)
     app.remove()
 
 
 def swap(old: list[Container], new: list[Container]) -> None:
-    """Stop some containers and start others in their place; raise ``CommandFailed`` when the old ones run on."""
+    """Stop some containers and start others instead; raise ``CommandFailed`` if the old ones keep running."""
     ids = (" ".join(each.id for each in some) for some in (old, new))
     run("setsid", "--wait", "sh", "-c", SWAP.replace("OLD", next(ids)).replace("NEW", next(ids)))
 
 
 def main() -> None:
-    """Deploy, as the command line says; scripts/deploy has checked it."""
+    """Run a deploy with these arguments, which scripts/deploy has checked."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rollback", action="store_true")
     parser.add_argument("--timeout", type=int, default=60)

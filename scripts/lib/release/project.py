@@ -1,4 +1,4 @@
-"""The Compose project in this folder, and its containers: what is asked of Docker, and what is done to it."""
+"""The Compose project in this folder and its containers: queries and actions through Docker."""
 
 import calendar
 import contextlib
@@ -17,8 +17,8 @@ from release.terminal import CommandFailed, Failure, ask, run, say, step, watch_
 
 PREFIX = "com.docker.compose."
 
-# What a script asks of a container, which may be of another release than the script: the image names the
-# command that takes these words, in a label. Images without that label are of commit 20281f2 or older.
+# What a script runs in a container, which may be of another release than the script: a label of the image names
+# the command that takes these words. Images without that label are of commit 20281f2 or older.
 COMMAND_LABEL = "stack.command"
 OLD_COMMANDS = {
     "promote": ["python3", "/uwsgi/publish.py"],
@@ -27,7 +27,7 @@ OLD_COMMANDS = {
     "healthcheck": ["python3", "/uwsgi/healthcheck.py"],
     "check": ["python3", "/uwsgi/init.py", "--check"],
     "serves": ["bash", "-c", '[ /run/uwsgi/mysite.sock -ef "/run/uwsgi/$HOSTNAME.sock" ]'],
-    # The other children of uWSGI hand on its log (log/log-relay).
+    # uWSGI's other children relay its log (log/log-relay).
     "workers": [
         "bash",
         "-c",
@@ -40,24 +40,24 @@ OLD_COMMANDS = {
 }
 
 
-# Under an Emperor the app's container has other programs, other users and several sites.
+# Under an Emperor, the app container has other programs, other users and several sites.
 SEVERAL_SITES = (
     "this works with one site, and compose/emperor.yaml has several:"
     " docs/emperor.md says what to do there."
 )
 
 
-OLDER = "compose/older.yaml"  # how Compose starts images without that label
+OLDER = "compose/older.yaml"  # lets Compose start images without that label
 
 
 class Project:
-    """The Compose project in the current folder, as its files and ``.env`` have it now."""
+    """The Compose project in the current folder, as its files and ``.env`` define it now."""
 
     def __init__(self) -> None:
         self.files = os.environ.get("COMPOSE_FILE")
 
     def fit(self) -> None:
-        """Let Compose start the app's image as it is; to be called when that has changed."""
+        """Add or drop the overlay for older images; call this whenever the app's image has changed."""
         os.environ.pop("COMPOSE_FILE", None)
         if self.files:
             os.environ["COMPOSE_FILE"] = self.files
@@ -69,12 +69,12 @@ class Project:
 
     @property
     def app_image(self) -> str:
-        """The name of the app's image."""
+        """Return the name of the app's image."""
         return str(self.services["app"].get("image", f"{self.name}-app"))
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """What Compose makes of compose.yaml; raise ``Failure`` when it does not."""
+        """Return compose.yaml as Compose resolves it; raise ``Failure`` if Compose refuses it."""
         try:
             definition: dict[str, Any] = json.loads(
                 ask("docker", "compose", "config", "--format", "json")
@@ -96,23 +96,23 @@ class Project:
 
     @property
     def jobs(self) -> list[str]:
-        """The services that others wait for until they have completed, in the order in which they run."""
+        """Return the services whose completion others wait for, in the order in which they run."""
         return jobs(self.services)
 
     @property
     def needed_by_jobs(self) -> list[str]:
-        """The services that the jobs depend on and that run on, such as a database."""
+        """Return the long-running services that the jobs depend on, such as a database."""
         needed = depended_on(self.services, self.jobs)
         return [name for name in needed if name not in self.jobs]
 
     @property
     def other_services(self) -> list[str]:
-        """The services that run on, besides app and nginx: renewal of compose/tls.yaml, a worker, a database."""
+        """Return the other long-running services: the certificate's renewal, a worker, a database."""
         return [name for name in self.services if name not in {"app", "nginx", *self.jobs}]
 
     @property
     def built(self) -> dict[str, str]:
-        """The names of the images that are built here, each with a service that runs one."""
+        """Return the names of the images that are built here, each with one service that uses it."""
         images: dict[str, str] = {}
         for name, service in self.services.items():
             if "build" in service:
@@ -122,11 +122,11 @@ class Project:
     # -- what there is
 
     def containers(self, service: str, *states: str) -> list["Container"]:
-        """Return a service's containers in these states, or in any, the newest first."""
+        """Return a service's containers in these states, or in any, newest first."""
         filters = [
             f"label={PREFIX}project={self.name}",
             f"label={PREFIX}service={service}",
-            f"label={PREFIX}oneoff=False",  # none of "docker compose run"
+            f"label={PREFIX}oneoff=False",  # not those of "docker compose run"
             *(f"status={state}" for state in states),
         ]
         options = [word for filter in filters for word in ("--filter", filter)]
@@ -134,21 +134,21 @@ class Project:
         return [Container(id) for id in found.split()]
 
     def newest(self, service: str) -> "Container":
-        """Return the newest container of a service that has one."""
+        """Return a service's newest container; the service must have one."""
         return self.containers(service)[0]
 
     # -- what is done to it
 
     def compose(self, *arguments: str) -> str:
-        """Run ``docker compose`` and return what it printed; raise ``CommandFailed`` when it fails."""
+        """Run ``docker compose`` and return its output; raise ``CommandFailed`` if it fails."""
         return run("docker", "compose", *arguments)
 
     def once(self, *arguments: str) -> str:
-        """Run a job, or another command of its image, in a container of its own; return what it printed."""
+        """Run a job, or another command in its image, in a new container; return the output."""
         return self.compose("run", "--rm", "--no-deps", "--no-TTY", *arguments)
 
     def build(self) -> None:
-        """Build the images; raise ``Failure`` when they do not. At a terminal, what Compose shows is worth seeing."""
+        """Build the images; raise ``Failure`` if that fails. At a terminal, show Compose's progress."""
         otherwise = "the images could not be built: the lines above say why."
         if not os.isatty(2):
             with step("Building the images", otherwise):
@@ -160,9 +160,9 @@ class Project:
 
     def start_for_jobs(self, otherwise: str) -> None:
         """
-        Start what the jobs depend on, such as a database, where it does not run. Leave alone what is there.
+        Start the services that the jobs depend on, such as a database. Do not change existing containers.
 
-        Raise ``Failure`` with the sentence ``otherwise``, in which ``{services}`` are those, when it does not.
+        Raise ``Failure`` with the sentence ``otherwise``, with ``{services}`` filled in, if they do not start.
         """
         if not (services := self.needed_by_jobs):
             return
@@ -172,12 +172,12 @@ class Project:
 
     def create(self, service: str, more: int = 0) -> None:
         """
-        Make ``more`` containers of a service than it has, or else as many as compose.yaml says; start none.
+        Create ``more`` containers of a service, or by default as many as compose.yaml says; start none.
 
-        Leaves alone what is there. Not ``up``: that would run the jobs again, and with ``--no-deps`` it would
-        mark the container as another's.
+        Existing containers do not change. Not done with ``up``, which would run the jobs again, or with
+        ``--no-deps`` would label the container differently.
         """
-        # Compose would bring what this one depends on to its usual number, too.
+        # Otherwise Compose would scale its dependencies to their usual number, too.
         with_it = depended_on(self.services, [service])
         numbers = {name: len(self.containers(name)) for name in with_it}
         numbers[service] = numbers[service] + more if more else 0
@@ -187,18 +187,18 @@ class Project:
         self.compose("create", "--no-build", "--no-recreate", *scales, service)
 
     def create_beside(self, service: str) -> "Container":
-        """Make one more container of a service, from :latest and ``.env``; return it."""
+        """Create one more container of a service, from :latest and ``.env``; return it."""
         self.create(service, 1)
         return self.newest(service)
 
     def create_candidates(self, service: str) -> list["Container"]:
-        """Make a second container beside each that a service has, from :latest and ``.env``; return those."""
+        """Create a second container for each that a service has, from :latest and ``.env``; return the new ones."""
         number = len(self.containers(service))
         self.create(service, number)
         return self.containers(service)[:number]
 
     def prune_images(self) -> None:
-        """Remove the images of this project that have lost their names."""
+        """Remove this project's images that have no name any more."""
         run("docker", "image", "prune", "--force", "--filter", f"label={PREFIX}project={self.name}")
 
 
@@ -215,25 +215,25 @@ class Container:
         return hash(self.id)
 
     def inspect(self) -> dict[str, Any]:
-        """Return what the engine knows of it now."""
+        """Return the output of ``docker inspect``."""
         found: dict[str, Any] = json.loads(ask("docker", "inspect", self.id))[0]
         return found
 
     @property
     def image(self) -> str:
-        """The id of its image."""
+        """Return the id of its image."""
         return str(self.inspect()["Image"])
 
     def execute(self, *command: str) -> str:
-        """Run a command in it, and return its stdout; raise ``CommandFailed`` when it fails."""
+        """Run a command in it and return its stdout; raise ``CommandFailed`` if it fails."""
         return ask("docker", "exec", self.id, *command)
 
     def tell(self, word: str) -> str:
-        """Run what its image has for a word such as "pause", and return its stdout."""
+        """Run its image's command for a word such as "pause", and return its stdout."""
         return self.execute(*command(self.inspect()["Config"]["Labels"], word))
 
     def does(self, word: str) -> bool:
-        """Return whether that succeeds."""
+        """Run the command for a word; return whether it succeeds."""
         try:
             self.tell(word)
         except CommandFailed:
@@ -248,9 +248,9 @@ class Container:
 
     def wait_until_well(self, seconds: float) -> None:
         """
-        Wait until it is healthy, or without a health check has run for five seconds, or is done.
+        Wait until it is healthy, or has run for five seconds without a health check, or has completed.
 
-        Raise ``CommandFailed`` with its last words when it ends or is late.
+        Raise ``CommandFailed`` with its last log lines if it fails or does not get there in time.
         """
         deadline = time.monotonic() + seconds
         restarts = self.inspect()["RestartCount"]
@@ -264,7 +264,7 @@ class Container:
             time.sleep(0.2)
 
     def last_words(self, found: dict[str, Any]) -> str:
-        """Return the end of its log, of its first attempt: the engine may have started it once more by now."""
+        """Return the last log lines of its first run: the engine may have restarted it since."""
         log = run("docker", "logs", self.id)
         lines = log.partition("\n[uWSGI] getting INI configuration")[0].splitlines()[-12:]
         checks = (found["State"].get("Health") or {}).get("Log") or []
@@ -274,7 +274,7 @@ class Container:
 
 
 def inspect_image(name: str) -> dict[str, Any]:
-    """Return what the engine knows of the image that has a name, or an id, now."""
+    """Return the output of ``docker inspect`` for the image with this name or id."""
     found: dict[str, Any] = json.loads(ask("docker", "image", "inspect", name))[0]
     return found
 
@@ -282,13 +282,13 @@ def inspect_image(name: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def only_one(project: Project) -> Iterator[None]:
     """
-    Keep other scripts from changing a project's stack; raise ``Failure`` while one is at work.
+    Keep other scripts from changing a project's stack; raise ``Failure`` while one runs.
 
-    The lock is on a file named after the project, the same as in scripts/lib.sh: a folder may have several. The
-    kernel takes it back, also from a script that was killed.
+    The lock file is named after the project, since a folder may have several; scripts/lib.sh uses the same one. The
+    kernel releases the lock when the script ends, even if it is killed.
     """
     path = f"/tmp/compose-{project.name}.lock"  # noqa: S108
-    # Made by whoever comes first, and read by all: in /tmp nobody may write to another one's file.
+    # The first user creates it and the others only read it: in /tmp, writing to another user's file may be denied.
     with contextlib.suppress(FileExistsError):
         new = os.open(path, os.O_CREAT | os.O_EXCL, 0o644)
         os.fchmod(new, 0o644)
@@ -310,7 +310,7 @@ def only_one(project: Project) -> Iterator[None]:
 
 
 def jobs(services: dict[str, Any]) -> list[str]:
-    """Return the services that some other one waits for until they have completed, each after what it needs."""
+    """Return the services whose completion another one waits for, each after its own dependencies."""
     awaited = {
         name
         for service in services.values()
@@ -321,7 +321,7 @@ def jobs(services: dict[str, Any]) -> list[str]:
 
 
 def depended_on(services: dict[str, Any], names: Iterable[str]) -> list[str]:
-    """Return these services and all that they depend on, each after what it needs."""
+    """Return these services and all their dependencies, each after its own dependencies."""
     ordered: list[str] = []
 
     def add(name: str) -> None:
@@ -337,7 +337,7 @@ def depended_on(services: dict[str, Any], names: Iterable[str]) -> list[str]:
 
 
 def files_by_default() -> str:
-    """Return what COMPOSE_FILE is in ``.env``, or else the files that Compose reads without one."""
+    """Return COMPOSE_FILE from ``.env``, or the files that Compose reads by default."""
     with contextlib.suppress(FileNotFoundError):
         if found := re.findall(r"^COMPOSE_FILE=(.+)$", Path(".env").read_text(), re.MULTILINE):
             return str(found[-1]).strip("\"'")
@@ -346,13 +346,13 @@ def files_by_default() -> str:
 
 
 def command(labels: dict[str, str] | None, word: str) -> Sequence[str]:
-    """Return the command with which a container of an image with these labels does what the word says."""
+    """Return the command for a word, in a container whose image has these labels."""
     prefix = (labels or {}).get(COMMAND_LABEL)
     return [*shlex.split(prefix), word] if prefix else OLD_COMMANDS[word]
 
 
 def is_well(found: dict[str, Any], now: float) -> bool:
-    """Return whether a container works, by what the engine says of it: see ``Container.wait_until_well``."""
+    """Return whether a container is well, by its ``docker inspect``; see ``Container.wait_until_well``."""
     state = found["State"]
     if state["Status"] == "running":
         if health := state.get("Health"):
@@ -364,17 +364,17 @@ def is_well(found: dict[str, Any], now: float) -> bool:
 
 
 def seconds_since_epoch(time_of_engine: str) -> int:
-    """Return a time that the engine wrote, such as 2026-11-29T23:47:31.479065387Z, as Python has it."""
+    """Return the engine's time, such as 2026-11-29T23:47:31.479065387Z, in seconds since the epoch."""
     return calendar.timegm(time.strptime(time_of_engine[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
 def settings(found: dict[str, Any]) -> dict[str, Any]:
     """
-    Return what a container was made from: its image, and what the engine was told, by what it says of it.
+    Return the image and settings that a container was created from, as the engine reports them.
 
-    Two that are equal in this do the same. (Not Compose's own hash of that: what it counts differs between
-    versions of Compose, depends_on for one. They also tell the engine of the same volume in two ways, so
-    Mounts counts, where the engine says what came of it; and nothing that has its order by chance.)
+    Containers with equal settings behave the same. (Compose's own hash is no use: versions of Compose differ in
+    what they include, such as depends_on. They also describe the same volume to the engine in two ways, so
+    compare Mounts, which is the result. Leave out what has no fixed order.)
     """
     config, host = dict(found["Config"]), dict(found["HostConfig"])
     if found["Id"].startswith(config["Hostname"]):
@@ -407,9 +407,9 @@ def settings(found: dict[str, Any]) -> dict[str, Any]:
 
 def same_image(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """
-    Return whether two images, as the engine describes them, are the same but for what Compose writes into them.
+    Return whether two images, as ``docker inspect`` shows them, differ only in what Compose writes into them.
 
-    That is its version, so that after an upgrade an unchanged project gets images with other ids.
+    Compose writes its version, so that after an upgrade of Compose an unchanged project gets new image ids.
     """
     described = [
         (image["RootFS"], image["Config"] | {"Labels": own_labels(image["Config"])})
@@ -425,7 +425,7 @@ def own_labels(config: dict[str, Any]) -> dict[str, str]:
 
 
 def is_anonymous(mount: dict[str, Any]) -> bool:
-    """Return whether a mount is a volume to which nobody gave a name: each container has another."""
+    """Return whether a mount is an anonymous volume, of which each container has its own."""
     name = mount.get("Name", "")
     return len(name) == 64 and not set(name) - set("0123456789abcdef")
 

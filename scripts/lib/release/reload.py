@@ -1,4 +1,4 @@
-"""Let the running app pick up changed code, by a reload of its workers: what scripts/reload does."""
+"""Make the running app pick up changed code by reloading its workers: what scripts/reload does."""
 
 import argparse
 import contextlib
@@ -10,11 +10,11 @@ from pathlib import Path
 from release.project import SEVERAL_SITES, Container, Project, alike, only_one
 from release.terminal import CommandFailed, Failure, Interrupted, run, say, script, step
 
-DEADLINE = 120  # seconds for the slowest request under way, and a start of the site
+DEADLINE = 120  # seconds for the slowest current request plus a start of the site
 
 
 def running_app(project: Project) -> Container:
-    """Return the app's container; raise ``Failure`` where none runs, or one runs several sites."""
+    """Return the app's container; raise ``Failure`` if none runs, or if it runs several sites."""
     if "vassals" in project.services:
         raise Failure(SEVERAL_SITES)
     if not (apps := project.containers("app", "running")):
@@ -23,7 +23,7 @@ def running_app(project: Project) -> Container:
 
 
 def reload(project: Project) -> None:
-    """Check the code, migrate, and reload; raise ``Failure`` when the old code goes on."""
+    """Check the code, migrate, and reload; raise ``Failure`` if the old code keeps running."""
     app = running_app(project)
     try:
         spare = project.create_beside("app")
@@ -50,9 +50,9 @@ def reload(project: Project) -> None:
 
 def reload_workers(app: Container) -> None:
     """
-    Let an app load the site anew (SIGHUP), between two requests of each worker; wait until it answers.
+    Reload the app (SIGHUP) while each worker is between two requests; wait until it answers.
 
-    Raise ``CommandFailed`` with its last words when that does not come about.
+    Raise ``CommandFailed`` with its last log lines if the reload does not succeed.
     """
     before = set(app.tell("workers").split())
     started = app.inspect()["State"]["StartedAt"]
@@ -66,7 +66,7 @@ def reload_workers(app: Container) -> None:
 
 
 def has_new_workers(app: Container, before: set[str]) -> bool:
-    """Return whether none of the workers is left that there were, and the app answers."""
+    """Return whether all the old workers are gone and the app answers."""
     try:
         now = set(app.tell("workers").split())
     except CommandFailed:
@@ -75,10 +75,10 @@ def has_new_workers(app: Container, before: set[str]) -> bool:
 
 
 def state_of_code() -> list[tuple[str, int, int]]:
-    """Return what is another when a file in mysite/ has changed: each one's name, size and time of change."""
+    """Return name, size and mtime of each file in mysite/, which differ after any change."""
     state = []
     for path in sorted(Path("mysite").rglob("*")):
-        with contextlib.suppress(FileNotFoundError):  # an editor's, and gone
+        with contextlib.suppress(FileNotFoundError):  # an editor's temporary file, already gone
             found = path.stat()
             if stat.S_ISREG(found.st_mode) and path.suffix != ".pyc":
                 state.append((str(path), found.st_size, found.st_mtime_ns))
@@ -86,7 +86,7 @@ def state_of_code() -> list[tuple[str, int, int]]:
 
 
 def watch(project: Project) -> None:
-    """Reload after each change, until Ctrl-C; raise ``Failure`` where the code is in the image."""
+    """Reload after each change, until Ctrl-C; raise ``Failure`` if the code is in the image."""
     mounts = project.services["app"].get("volumes") or []
     if not any(mount["target"] == "/app" for mount in mounts):
         raise Failure(
@@ -108,7 +108,7 @@ def watch(project: Project) -> None:
 
 
 def main() -> None:
-    """Reload, once or again and again; scripts/reload has checked the command line."""
+    """Reload once, or after each change; scripts/reload has checked the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--watch", action="store_true")
     if parser.parse_args().watch:

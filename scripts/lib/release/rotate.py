@@ -1,4 +1,4 @@
-"""Give the running site another secret key, or let the older ones go: what scripts/rotate-secret-key does."""
+"""Give the running site a new secret key, or drop the older ones: what scripts/rotate-secret-key does."""
 
 import sys
 
@@ -8,7 +8,7 @@ from release.terminal import CommandFailed, Failure, say, script, step
 
 
 def main() -> None:
-    """Do what the one argument says, "rotate" or "forget"; raise ``Failure`` with what there is instead."""
+    """Run "rotate" or "forget", the one argument; raise ``Failure`` if it cannot be done."""
     project = Project()
     with only_one(project):
         app = running_app(project)
@@ -16,7 +16,7 @@ def main() -> None:
             said = app.tell(sys.argv[1])
         except CommandFailed as error:
             raise Failure(f"the secret key is as it was: {error.last()}") from None
-        # New workers read the new file; the old ones finish what they are answering.
+        # New workers read the new file; the old ones finish their requests.
         with step(
             "Reloading the workers",
             f"{said}, but the site did not load it: the lines above, from its log, say why.",

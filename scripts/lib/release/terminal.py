@@ -1,4 +1,4 @@
-"""One way to speak and one way to fail, as scripts/lib.sh has it for the scripts in bash."""
+"""Messages and failures in one style: the counterpart of scripts/lib.sh for the scripts in Python."""
 
 import contextlib
 import os
@@ -16,36 +16,36 @@ class Failure(Exception):
 
 
 class CommandFailed(Exception):
-    """A command that failed; ``output`` is all that it printed."""
+    """A command failed; ``output`` is everything that it printed."""
 
     def __init__(self, output: str) -> None:
         super().__init__(output)
         self.output = output
 
     def last(self, pattern: str = "") -> str:
-        """Return the last line that it printed, of those with ``pattern`` or else of all."""
+        """Return the last line of the output that matches ``pattern``, or the last line of all."""
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
         return ([line for line in lines if pattern in line] or lines or ["it said nothing"])[-1]
 
 
 class Interrupted(BaseException):
-    """Somebody pressed Ctrl-C, closed the terminal, or asked the script to end."""
+    """The user pressed Ctrl-C or closed the terminal, or the script got SIGTERM."""
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Print a line for the person at the terminal, who may have left."""
+    """Print a line for the user; the terminal may be gone."""
     with contextlib.suppress(OSError):
         os.write(2, f"{text}{end}".encode())
 
 
 def show(log: str, prefix: str = "    | ") -> None:
-    """Print what a container or a command said."""
+    """Print the output of a container or a command."""
     for line in log.splitlines():
         say(f"{prefix}{line}")
 
 
 def script(name: str, work: Callable[[], None]) -> int:
-    """Do the work of a script; return its exit status, having said in one sentence why it is not 0."""
+    """Run a script's main function; return the exit status, after one sentence that says why if it is not 0."""
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     try:
@@ -69,13 +69,13 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def ignore_signals() -> None:
-    """Let nothing interrupt from here on, neither this script nor what it starts."""
+    """Ignore interruptions from here on, in this script and in the commands that it starts."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def heed_signals() -> None:
-    """End that."""
+    """Let signals interrupt this script again."""
     for number in SIGNALS:
         signal.signal(number, _interrupt)
 
@@ -83,10 +83,10 @@ def heed_signals() -> None:
 @contextlib.contextmanager
 def step(text: str, otherwise: str, of: str = "") -> Iterator[None]:
     """
-    Say what is being done, and how long it took.
+    Print what is being done, and how long it took.
 
-    When a command in it fails, show its last lines and raise ``Failure`` with the sentence ``otherwise``, in
-    which ``{last}`` is the last line that has ``of`` in it.
+    If a command in the block fails, print its last lines and raise ``Failure`` with the sentence ``otherwise``,
+    in which ``{last}`` is the last line of its output that matches ``of``.
     """
     started = time.monotonic()
     say(f"  {text} … ", end="")
@@ -100,12 +100,12 @@ def step(text: str, otherwise: str, of: str = "") -> Iterator[None]:
 
 
 def run(*command: str) -> str:
-    """Run a command and return all that it printed; raise ``CommandFailed`` when it fails."""
+    """Run a command and return its stdout and stderr; raise ``CommandFailed`` if it fails."""
     return _run(command, stderr=subprocess.STDOUT)
 
 
 def ask(*command: str) -> str:
-    """Run a command and return its stdout, stripped; raise ``CommandFailed`` when it fails."""
+    """Run a command and return its stdout, stripped; raise ``CommandFailed`` if it fails."""
     return _run(command, stderr=subprocess.PIPE).strip()
 
 
@@ -121,7 +121,7 @@ def _run(command: tuple[str, ...], stderr: int) -> str:
         try:
             out, err = process.communicate()
         except Interrupted:
-            process.communicate()  # a job that is at work is not left alone
+            process.communicate()  # wait for a running job rather than abandon it
             raise
     if process.returncode:
         raise CommandFailed(f"{out}{err or ''}")
@@ -129,7 +129,7 @@ def _run(command: tuple[str, ...], stderr: int) -> str:
 
 
 def watch_run(*command: str) -> int:
-    """Run a command whose output the person at the terminal sees; return its exit status."""
+    """Run a command whose output goes to the terminal; return its exit status."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
         try:
             return process.wait()
@@ -139,7 +139,7 @@ def watch_run(*command: str) -> int:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    """Wait for a condition; raise ``CommandFailed``, as if that had said ``otherwise``, when it is late."""
+    """Poll until a condition is true; on timeout, raise ``CommandFailed`` with ``otherwise`` as its output."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

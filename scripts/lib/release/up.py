@@ -1,4 +1,4 @@
-"""Build and start the stack, and look whether it answers: what scripts/up does once there is an engine."""
+"""Build and start the stack, and check that it answers: what scripts/up does once there is an engine."""
 
 import contextlib
 import http.client
@@ -9,11 +9,11 @@ from typing import Any
 from release.project import Container, Project, only_one
 from release.terminal import CommandFailed, Failure, ask, run, script, show, step
 
-MEGABYTES = 2000  # that the build needs
+MEGABYTES = 2000  # free space that the build needs
 
 
 class Site:
-    """The project, with what its settings say of its address."""
+    """The project, and the address that its settings give it."""
 
     def __init__(self) -> None:
         self.project = Project()
@@ -24,16 +24,16 @@ class Site:
 
     @property
     def address(self) -> str:
-        """Where a program on this machine reaches what listens on all addresses."""
+        """Return the address under which this machine reaches nginx."""
         return "127.0.0.1" if self.bind == "0.0.0.0" else self.bind.strip("[]")  # noqa: S104
 
     # -- before anything changes
 
     def refuse_taken_ports(self) -> None:
         """
-        Raise ``Failure`` when another program has a port: that would only show at the very end.
+        Raise ``Failure`` if another program uses one of the ports, which Compose would report only at the end.
 
-        Our own nginx, on whichever address it listens until now, is in nobody's way.
+        Our own running nginx does not count, whatever address it listens on.
         """
         filter = f"label=com.docker.compose.project={self.project.name}"
         own = ask("docker", "ps", "--filter", filter, "--format", "{{.Ports}}")
@@ -59,7 +59,7 @@ class Site:
         )
 
     def refuse_full_disk(self) -> None:
-        """Raise ``Failure`` without room for the build, where that can be told: the engine may be elsewhere."""
+        """Raise ``Failure`` without disk space for the build. Skipped if the engine is on another machine."""
         try:
             folder = ask("docker", "info", "--format", "{{.DockerRootDir}}")
             room = int(ask("df", "--output=avail", "--block-size=M", folder).split()[-1].strip("M"))
@@ -72,7 +72,7 @@ class Site:
             )
 
     def prepare(self) -> None:
-        """While a site is being served, let the jobs accept the new one before Compose replaces anything."""
+        """If a site is being served, run the jobs for the new one before Compose replaces anything."""
         if not self.project.containers("app", "running"):
             return
         goes_on = "and the site goes on as it was"
@@ -86,7 +86,7 @@ class Site:
     # -- the start
 
     def start(self) -> None:
-        """Start all; raise ``Failure`` with the service that is not well, and why."""
+        """Start all services; raise ``Failure`` naming the service that is not well, and why."""
         try:
             with step(
                 "Starting init, app and nginx", "the stack did not start: the lines above say why."
@@ -108,10 +108,10 @@ class Site:
 
     def look(self) -> None:
         """
-        Raise ``Failure`` unless the page is there: healthy parts are not yet a chain.
+        Raise ``Failure`` unless the front page can be fetched: healthy parts do not prove a working chain.
 
-        As a visitor would, through the published port; but with HTTPS, the answer that nginx has for plain
-        HTTP on that port must do.
+        The request goes through the published port, as a visitor's does. With HTTPS, nginx's answer to plain
+        HTTP on that port is enough.
         """
         connection = http.client.HTTPConnection(self.address, self.port, timeout=60)
         host = self.url.partition(",")[0].partition("://")[2]
@@ -128,8 +128,8 @@ class Site:
             )
 
     def say_what_is_next(self) -> None:
-        """Print what a person may want to do now."""
-        # With compose/emperor.yaml, whose container's own user is root without rights.
+        """Print the next steps for the user."""
+        # With compose/emperor.yaml, the container's own user is root without capabilities.
         user = "--user 10001:10100 " if "vassals" in self.project.services else ""
         print(
             f"\nThe site is up: {self.url}\n\n"
@@ -142,7 +142,7 @@ class Site:
 
 
 def refuse_ill(service: str, container: Container, is_job: bool) -> None:
-    """Raise ``Failure`` with the last words of a container that is not well."""
+    """Raise ``Failure`` with the last log lines of a container that is not well."""
     found = container.inspect()
     state: dict[str, Any] = found["State"]
     health = (state.get("Health") or {}).get("Status", "")
@@ -159,7 +159,7 @@ def refuse_ill(service: str, container: Container, is_job: bool) -> None:
         ("running", ""),
     ):
         return
-    # In a crash loop the next start may be under way: 100 lines still hold the end of the last one.
+    # In a crash loop, the next start may be under way: 100 lines still include the end of the last run.
     show(run("docker", "logs", "--tail=100", container.id))
     for check in ((state.get("Health") or {}).get("Log") or [])[-1:]:
         show(f"health check: {check['Output'].strip()}", prefix="    ")
@@ -171,7 +171,7 @@ def refuse_ill(service: str, container: Container, is_job: bool) -> None:
 
 
 def main() -> None:
-    """Do all that; scripts/up has seen to the engine and to the base image."""
+    """Build, start and check the stack; scripts/up has already made sure of the engine and the base image."""
     site = Site()
     with only_one(site.project):
         site.refuse_taken_ports()
