@@ -1,3 +1,3 @@
-"""Walks a stack of nginx, uWSGI and Django hop by hop: which one is broken, why, and what to do."""
+"""Check a stack of nginx, uWSGI and Django hop by hop: which hop is broken, why, and how to fix it."""
 
 __version__ = "1.0.0"

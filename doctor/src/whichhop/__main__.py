@@ -21,7 +21,7 @@ FORMATS = {"json": report.as_json, "junit": report.as_junit}
 
 
 def arguments() -> argparse.Namespace:
-    """Return the command line, checked; exits with status 2 and a sentence when it is wrong."""
+    """Return the parsed command line; exit with status 2 and a message if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="whichhop",
         description="Walks the chain from the client to the database and says which hop is broken,"
@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
 
 
 def find_sites(options: argparse.Namespace) -> list[Site]:
-    """Return the sites to look at; raise ``StackError`` with a sentence when there are none."""
+    """Return the sites to check; raise ``StackError`` with a message if there are none."""
     directory = options.project_directory or Path.cwd()
     if not directory.is_dir():
         raise StackError(f"there is no directory {options.project_directory}")
@@ -79,7 +79,7 @@ def find_sites(options: argparse.Namespace) -> list[Site]:
 
 
 def walk(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Finding]:
-    """Yield what is found at each hop of each site, and say each hop's name before it is judged."""
+    """Yield the findings at each hop of each site; announce each hop before it is checked."""
     if options.url:
         yield from blackbox.check(options.url, options.hop or blackbox.HOPS)
         return
@@ -88,7 +88,7 @@ def walk(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Fi
         for hop in options.hop or HOPS:
             say(hop)
             findings = list(diagnose(site, [hop]))
-            # Did a deploy replace what was looked at? Then look at what is there now.
+            # If a deploy has replaced a container meanwhile, check the new one.
             while report.exit_status(findings) and (now := site.stack.running()) != running:
                 running, site = now, find_sites(options)[number]
                 findings = list(diagnose(site, [hop]))
@@ -96,7 +96,7 @@ def walk(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Fi
 
 
 def look(options: argparse.Namespace, quiet: bool = False) -> list[Finding]:
-    """Walk the chain once, showing each hop as it is judged on stderr; return what was found."""
+    """Walk the chain once, showing progress on stderr; return the findings."""
     terminal = sys.stderr.isatty() and not quiet
     colour = terminal and not os.environ.get("NO_COLOR")
 
@@ -118,7 +118,7 @@ def look(options: argparse.Namespace, quiet: bool = False) -> list[Finding]:
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Look every few seconds until Ctrl-C, print what changes; return the last exit status."""
+    """Walk the chain every few seconds until Ctrl-C and print changes; return the last exit status."""
     before: Sequence[tuple[str, str, str, str]] | None = None
     findings: list[Finding] = []
     try:
@@ -141,7 +141,7 @@ def main() -> int:
         return 0
     try:
         if options.output:
-            options.output.touch()  # now, rather than after all the work
+            options.output.touch()  # fail now rather than after all the work
         if options.watch:
             return watch(options)
         findings = look(options)

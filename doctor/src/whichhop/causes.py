@@ -1,7 +1,7 @@
 """
-The registry: every cause that can be named, of all checks and of the blackbox, and docs/causes.md.
+The registry of all causes, of the checks and of the blackbox, and the generator of docs/causes.md.
 
-Each entry is a failure that people really have, and each has a test that makes it.
+Each cause is a failure that users really have, and each has a test that reproduces it.
 """
 
 from itertools import chain as together
@@ -27,7 +27,7 @@ from whichhop.checks import (
 )
 from whichhop.finding import HOPS, Cause, merge
 
-# By what is seen on the machine.
+# Found on the machine.
 CAUSES = merge(
     port.CAUSES,
     tls.CAUSES,
@@ -46,10 +46,10 @@ CAUSES = merge(
     recent.CAUSES,
     shared.CAUSES,
 )
-# By what any visitor sees. A slug that both have is the same cause.
+# Found from outside. A slug in both is the same cause.
 BLACKBOX = merge(*(check.CAUSES for check in BLACKBOX_CHECKS.values()))
 
-# Failures of this chain that have no cause here, and what is said instead.
+# Failures of this chain without a cause here, and what is reported instead.
 NOT_NAMED = (
     "Which rule of SELinux or AppArmor denies a socket: `socket-denied-by-policy` says that one does.",
     "systemd's part in a stack without Compose: `PrivateTmp`, a `/run` that is empty after a restart.",

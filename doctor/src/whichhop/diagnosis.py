@@ -1,4 +1,4 @@
-"""The walk along the chain: each hop in its order, whatever the ones before it said."""
+"""Walk the chain: check each hop in order, whatever the results of the earlier ones."""
 
 import dataclasses
 import importlib
@@ -9,8 +9,8 @@ from whichhop.checks import app_container, recent, services, vassals
 from whichhop.finding import HOPS, WORKS, Finding, Verdict, blocked, unknown
 from whichhop.target.site import Site
 
-# The services whose running container a hop looks into; port, tls, nginx and uwsgi judge themselves
-# what keeps a container from running.
+# The services whose running container each hop needs. The hops port, tls, nginx and uwsgi find out
+# themselves why a container does not run.
 NEEDS = {
     "static": ("nginx", "app"),
     "media": ("nginx", "app"),
@@ -23,7 +23,7 @@ JUDGED_BY = {"nginx": "port", "app": "uwsgi"}
 
 
 def look(site: Site, hop: str) -> list[Finding]:
-    """Return what one hop finds; the last one, also which services are down that no hop judges."""
+    """Return the findings of one hop; for the last one, also the other services that are down."""
     findings = _look(site, hop)
     if hop != "chain" or not site.is_first:
         return findings
@@ -33,7 +33,7 @@ def look(site: Site, hop: str) -> list[Finding]:
 
 
 def _look(site: Site, hop: str) -> list[Finding]:
-    """Return what one hop finds, or that what it looks into does not run."""
+    """Return the findings of one hop, or that a service that it needs does not run."""
     for role in NEEDS.get(hop, ()):
         if not (site.nginx if role == "nginx" else site.app).state.running:
             return [blocked(hop, JUDGED_BY[role])]
@@ -43,7 +43,7 @@ def _look(site: Site, hop: str) -> list[Finding]:
             return [blocked(hop, "uwsgi")]
     findings = list(importlib.import_module(f"whichhop.checks.{hop}").check(site))
     if all(finding.verdict in WORKS for finding in findings):
-        # It works now; did it a few minutes ago?
+        # It works now; did it fail a few minutes ago?
         lately = list(recent.failures(site, hop))
         failed = [finding for finding in lately if finding.verdict is Verdict.BROKEN]
         return failed or [*findings, *lately]
@@ -52,15 +52,15 @@ def _look(site: Site, hop: str) -> list[Finding]:
 
 def diagnose(site: Site, hops: Iterable[str] = HOPS) -> Iterator[Finding]:
     """
-    Yield what is found, hop by hop; changes nothing in the stack.
+    Yield the findings, hop by hop; change nothing in the stack.
 
-    What cannot be seen is a finding too, never an exception: somebody is waiting for the rest.
+    What cannot be checked is a finding, too, never an exception, so that the other hops are still checked.
     """
     for hop in hops:
         started = time.monotonic()
         try:
             findings = look(site, hop)
-        except Exception as error:  # whatever it is, it must not hide the other hops
+        except Exception as error:  # no exception may hide the other hops
             reason = (str(error) or type(error).__name__).splitlines()
             findings = [unknown(hop, f"it could not be looked at: {reason[0]}", *reason[1:6])]
         seconds = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""What a check finds, and the causes by which it can name it: nothing here knows how to look."""
+"""Findings, and the causes that they can name; nothing here inspects a stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ HOPS = (
 
 
 class Verdict(StrEnum):
-    """What is known of a hop. ``UNKNOWN`` is never ``OK``."""
+    """The result for a hop. ``UNKNOWN`` is never ``OK``."""
 
     OK = "ok"
-    WARNING = "warning"  # it works, and something will hurt later, or hurts some
+    WARNING = "warning"  # it works, but something affects some users, or will cause trouble later
     BROKEN = "broken"
-    BLOCKED = "blocked"  # by an earlier hop: nothing can be said before that is fixed
+    BLOCKED = "blocked"  # by an earlier hop: it cannot be checked until that is fixed
     UNKNOWN = "could not tell"
 
 
@@ -34,7 +34,7 @@ WORKS = (Verdict.OK, Verdict.WARNING)
 
 
 def printable(text: str) -> str:
-    """Return a text with nothing in it that does something to a terminal: that is spelled out."""
+    """Return a text with control characters escaped, so that it cannot affect a terminal."""
     return "".join(
         char if char.isprintable() else " " if char == "\t" else ascii(char)[1:-1] for char in text
     )
@@ -42,17 +42,17 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is known of a hop. What it says can be printed, whatever it quotes."""
+    """One result for a hop. Its texts are safe to print, whatever they quote."""
 
     hop: str
     verdict: Verdict
     summary: str  # one sentence
-    cause: str = ""  # a slug of whichhop.causes: of what is broken, and of a warning
-    evidence: tuple[str, ...] = ()  # the very log line, mode, setting or packet
+    cause: str = ""  # a slug of whichhop.causes; set if broken or a warning
+    evidence: tuple[str, ...] = ()  # the actual log line, mode, setting or packet
     fix: str = ""  # what to do
     fix_kind: str = ""  # "command", "config" (a line of a configuration) or "by hand"
-    seconds: float = field(default=0, compare=False)  # that looking at the hop took
-    site: str = ""  # its host, where nginx serves several
+    seconds: float = field(default=0, compare=False)  # that checking the hop took
+    site: str = ""  # its host, if nginx serves several sites
 
     def __post_init__(self) -> None:
         for name in ("summary", "fix", "site"):
@@ -62,17 +62,17 @@ class Finding:
 
 
 def ok(hop: str, summary: str, *evidence: str) -> Finding:
-    """Return that a hop works, and by what it was judged."""
+    """Return that a hop works, with the evidence."""
     return Finding(hop, Verdict.OK, summary, evidence=evidence)
 
 
 def blocked(hop: str, by: str) -> Finding:
-    """Return that nothing can be said of a hop while what it needs is broken."""
+    """Return that a hop cannot be checked while something that it needs is broken."""
     return Finding(hop, Verdict.BLOCKED, f"cannot be judged before {by} is fixed")
 
 
 def unknown(hop: str, reason: str, *evidence: str) -> Finding:
-    """Return that a hop could not be judged, and why."""
+    """Return that a hop could not be checked, and why."""
     return Finding(hop, Verdict.UNKNOWN, reason, evidence=evidence)
 
 
@@ -80,7 +80,7 @@ def unknown(hop: str, reason: str, *evidence: str) -> Finding:
 
 
 class Fix(NamedTuple):
-    """What to do, and whether that is a command to run, a line to change, or something to find out."""
+    """What to do, and whether it is a command to run, a configuration line to change, or manual work."""
 
     kind: str
     text: str
@@ -92,12 +92,12 @@ def command(text: str) -> Fix:
 
 
 def config(text: str) -> Fix:
-    """Return a fix that is a line of a configuration."""
+    """Return a fix that is a configuration line."""
     return Fix("config", text)
 
 
 def by_hand(text: str) -> Fix:
-    """Return a fix that somebody has to think about."""
+    """Return a fix that needs manual work."""
     return Fix("by hand", text)
 
 
@@ -105,7 +105,7 @@ class Cause(NamedTuple):
     """
     A cause: its hop, what a user sees, what is wrong (one sentence), and the fix.
 
-    Words in braces are filled in with what was found.
+    Placeholders in braces are filled in with what was found.
     """
 
     hop: str
@@ -115,7 +115,7 @@ class Cause(NamedTuple):
 
 
 class Subject(Protocol):
-    """What is judged: its own words for the braces of causes, and its own fixes, by cause."""
+    """What is checked: its values for the placeholders of causes, and its own fixes, by cause."""
 
     @property
     def words(self) -> Mapping[str, object]: ...
@@ -125,7 +125,7 @@ class Subject(Protocol):
 
 
 class Anybody:
-    """A subject of which nothing is known."""
+    """A subject without values or fixes of its own."""
 
     words: Mapping[str, object] = {}
     fixes: Mapping[str, str] = {}
@@ -135,17 +135,17 @@ ANYBODY = Anybody()
 
 
 class Causes(dict[str, Cause]):
-    """The causes that a module can name, by slug."""
+    """The causes of a module, by slug."""
 
     def broken(self, subject: Subject, cause: str, *evidence: object, **words: object) -> Finding:
-        """Return that a hop is broken by a cause, with the words for its braces."""
+        """Return that a hop is broken by a cause, with the values for its placeholders."""
         return self._finding(Verdict.BROKEN, subject, cause, evidence, words)
 
     def warning(self, subject: Subject, cause: str, *evidence: object, **words: object) -> Finding:
         """
-        Return that a hop works, but that a cause will hurt, or hurts some.
+        Return that a hop works, but that a cause affects some users or will cause trouble later.
 
-        For what a client can bring about by what he sends, and for what only hurts later.
+        Also for what any client can provoke by what it sends.
         """
         return self._finding(Verdict.WARNING, subject, cause, evidence, words)
 
@@ -171,7 +171,7 @@ class Causes(dict[str, Cause]):
 
 
 def merge(*tables: Causes) -> Causes:
-    """Return causes of several modules; raise ``ValueError`` for one that two of them have."""
+    """Return the causes of several modules; raise ``ValueError`` if two modules define the same one."""
     merged = Causes()
     for table in tables:
         if twice := {*merged} & {*table}:

@@ -1,8 +1,8 @@
 """
-A pytest plugin: the Compose project under test, and each of its sites, as fixtures.
+A pytest plugin with fixtures for the Compose project under test and its sites.
 
-Installed with the package; nothing happens in tests that do not ask. The project is the one in pytest's
-root folder, unless ``--compose-project`` names another folder.
+It is installed with the package and affects only tests that use its fixtures. The project is the one in
+pytest's root folder, unless ``--compose-project`` names another folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that says where the project is."""
+    """Add the option for the project's folder."""
     parser.getgroup("whichhop").addoption(
         "--compose-project", type=Path, metavar="PATH", help="the folder of the project under test"
     )
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def stack_under_test(pytestconfig: pytest.Config) -> Stack:
-    """The Compose project under test, running or not; raise ``StackError`` when there is none."""
+    """The Compose project under test, running or not; raise ``StackError`` if there is none."""
     from whichhop.target.stack import Stack
 
     return Stack.of(pytestconfig.getoption("--compose-project") or pytestconfig.rootpath)
@@ -45,9 +45,9 @@ def sites_under_test(stack_under_test: Stack) -> list[Site]:
 @pytest.fixture
 def assert_hops_work(sites_under_test: list[Site]) -> Callable[..., list[Finding]]:
     """
-    Return a function that walks the chain, or the hops that it is given, and returns what is found.
+    Return a function that checks all hops, or those that it is given, and returns the findings.
 
-    It fails the test, with the cause and what to do, when a hop is broken or could not be judged.
+    It fails the test, with the cause and the fix, if a hop is broken or could not be checked.
     """
     from whichhop import report
     from whichhop.diagnosis import diagnose

@@ -1,4 +1,4 @@
-"""What was found, for a person at a terminal, as JSON, and as JUnit XML."""
+"""The findings as text for a terminal, as JSON, and as JUnit XML."""
 
 import json
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ COLOURS = {
 
 def exit_status(findings: Sequence[Finding], strict: bool = False) -> int:
     """
-    Return 1 when something is broken, else 2 when something could not be told, else 0.
+    Return 1 if something is broken, else 2 if something could not be checked, else 0.
 
-    A warning counts as broken when ``strict``, and else not at all.
+    With ``strict``, a warning counts as broken; otherwise it does not count.
     """
     verdicts = {finding.verdict for finding in findings}
     if Verdict.BROKEN in verdicts or (strict and Verdict.WARNING in verdicts):
@@ -36,7 +36,7 @@ def exit_status(findings: Sequence[Finding], strict: bool = False) -> int:
 
 
 def line(finding: Finding, colour: bool) -> str:
-    """Return a finding as one line: what, where, how long it took to see, and in a sentence."""
+    """Return a finding as one line: verdict, hop, how long the check took, and the summary."""
     sign, code = SIGNS[finding.verdict], COLOURS[finding.verdict]
     seconds = f"{finding.seconds:4.1f} s" if finding.seconds else " " * 6
     text = f"{sign} {finding.hop:<8} {seconds}  {finding.summary}"
@@ -44,7 +44,7 @@ def line(finding: Finding, colour: bool) -> str:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """Return what to do first, in as few words as a tired person needs."""
+    """Return what to do first, as briefly as possible."""
     broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
     lines = _first(broken) if broken else [_all_well(findings)]
     notes = [finding for finding in findings if finding.verdict is Verdict.WARNING]
@@ -92,7 +92,7 @@ def as_junit(findings: Sequence[Finding]) -> str:
     """
     Return the findings as JUnit XML: a test case for each, its class name the hop.
 
-    Broken is a failure; blocked and could-not-tell are errors, so that no CI takes them for passed. A
+    Broken is a failure; blocked and could-not-tell are errors, so that CI does not count them as passed. A
     warning passes, under the name of its cause.
     """
     suite = ElementTree.Element("testsuite", name="doctor", tests=str(len(findings)))

@@ -1,8 +1,8 @@
 """
-The hops that can be judged from outside, for any address: ``whichhop --url``.
+Check the hops that are visible from outside, for any URL: ``whichhop --url``.
 
-About twenty harmless requests, one at a time: nothing is stored, nobody is logged in. An invented
-host and a form from another origin may leave a line in the site's log, as any robot's visit does.
+Sends about twenty harmless requests, one at a time; it stores nothing and logs nobody in. An invented
+host and a form from another origin may each leave a line in the site's log, as any bot does.
 """
 
 import dataclasses
@@ -28,9 +28,9 @@ NOTE = (
     " whichhop on that machine does."
 )
 
-GATES = ("port", "tls", "nginx")  # looked at in any case: on them depends whether others can be
+GATES = ("port", "tls", "nginx")  # always checked: the other hops depend on them
 
-# What leaves nothing to look at for the hops behind; any fault of the port does.
+# Causes that make the later hops impossible to check; any cause at the port does.
 FATAL = {
     "tls-plain-port",
     "tls-handshake-fails",
@@ -48,16 +48,16 @@ def check(
     url: str, hops: Iterable[str] = HOPS, routes: Mapping[int, Sequence[Address]] | None = None
 ) -> Iterator[Finding]:
     """
-    Yield what is found, hop by hop; raise ``ValueError`` when ``url`` is not an address.
+    Yield the findings, hop by hop; raise ``ValueError`` if ``url`` is not a valid URL.
 
-    ``routes`` are those of ``Client``. What cannot be seen is a finding too, never an exception.
+    ``routes`` are those of ``Client``. What cannot be checked is a finding, too, never an exception.
     """
     view = View(Client(url if "://" in url else f"https://{url}", routes))
     return walk(view, tuple(hops))
 
 
 def walk(view: View, hops: Sequence[str] = HOPS) -> Iterator[Finding]:
-    """Yield what is found in a view, hop by hop."""
+    """Yield the findings of a view, hop by hop."""
     mend_first = ""
     for number, (hop, module) in enumerate(CHECKS.items()):
         if not set(HOPS[number:]) & set(hops):
@@ -70,7 +70,7 @@ def walk(view: View, hops: Sequence[str] = HOPS) -> Iterator[Finding]:
             findings.extend([blocked(hop, mend_first)] if mend_first else module.check(view))
         except TimeoutError:
             findings.append(unknown(hop, "the site is too slow for all that is to be judged here"))
-        except Exception as error:  # whatever it is, it must not hide the other hops
+        except Exception as error:  # no exception may hide the other hops
             reason = str(error) or type(error).__name__
             findings.append(unknown(hop, f"it could not be looked at: {reason}"))
         if any(f.cause in FATAL or (hop == "port" and f.verdict not in WORKS) for f in findings):
@@ -82,14 +82,14 @@ def walk(view: View, hops: Sequence[str] = HOPS) -> Iterator[Finding]:
 
 
 def settle(findings: list[Finding]) -> list[Finding]:
-    """Return the findings of one hop in order: what is wrong, or that it works; then the warnings."""
+    """Return the findings of one hop in order: the faults, or that it works; then the warnings."""
     bad = [finding for finding in findings if finding.verdict not in WORKS]
     good = [finding for finding in findings if finding.verdict is Verdict.OK]
     return (bad or good) + [item for item in findings if item.verdict is Verdict.WARNING]
 
 
 def clean(finding: Finding) -> Finding:
-    """Return a finding that is not too long, whatever a server has sent."""
+    """Return a finding with its texts cut to a reasonable length, whatever a server has sent."""
 
     def text(value: str) -> str:
         return value if len(value) <= 300 else f"{value[:300]}…"

@@ -1,8 +1,8 @@
 """
-Hop `django`, from outside: the front page, error pages, forms, cookies, and whom Django believes.
+Hop `django`, from outside: the front page, error pages, forms, cookies, and which headers Django trusts.
 
-A form is tried as a browser sends it, but empty: Django judges the CSRF token first, then the empty
-fields, and never asks whether anybody has that name and password.
+A form is sent as a browser would, but empty: Django checks the CSRF token first, then rejects the empty
+fields, and never checks a name and password.
 """
 
 from collections.abc import Iterator
@@ -177,7 +177,7 @@ advice = partial(CAUSES.warning, ANYBODY)
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield what is wrong with the site itself, as far as a visitor can see."""
+    """Yield the faults of the site itself that a visitor can see."""
     found = [*redirects(view), *front(view)]
     yield from found
     if any(finding.verdict is Verdict.BROKEN for finding in found):
@@ -197,7 +197,7 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def redirects(view: View) -> Iterator[Finding]:
-    """Yield what is wrong with where Django sends visitors on their way to the front page."""
+    """Yield the faults of Django's redirects on the way to the front page."""
     for answer in view.visit.answers:
         if not answer.location:
             continue
@@ -215,7 +215,7 @@ def redirects(view: View) -> Iterator[Finding]:
 
 
 def front(view: View) -> Iterator[Finding]:
-    """Yield what is wrong with the front page."""
+    """Yield the faults of the front page."""
     page = view.visit.page
     if page is None:
         return
@@ -237,7 +237,7 @@ def front(view: View) -> Iterator[Finding]:
 
 
 def errors(view: View) -> Iterator[Finding]:
-    """Yield whether the page for what is not there shows more than that."""
+    """Yield whether the 404 page reveals more than it should."""
     if view.nowhere.status >= 400 and DEBUG.search(view.nowhere.text):
         yield broken("debug-on", view.nowhere, url=view.nowhere.url)
 
@@ -246,7 +246,7 @@ def errors(view: View) -> Iterator[Finding]:
 
 
 def forms(view: View) -> Iterator[Finding]:
-    """Yield what happens to an empty login form."""
+    """Yield how the site answers an empty login form."""
     if view.login is None:
         return
     page, form = view.login
@@ -267,7 +267,7 @@ def forms(view: View) -> Iterator[Finding]:
 
 
 def cookies(view: View) -> Iterator[Finding]:
-    """Yield what the cookies lack that a visitor gets without logging in."""
+    """Yield what the cookies lack that visitors get without logging in."""
     for page in filter(None, (view.visit.page, view.login and view.login[0])):
         for cookie in page.cookies:
             needed = {
@@ -285,7 +285,7 @@ def cookies(view: View) -> Iterator[Finding]:
 
 
 def why_refused(view: View, page: Answer, form: Form, refusal: Answer) -> Finding:
-    """Return why a form is refused, by sending it in other ways until one is taken."""
+    """Return why a form is refused; find out by sending variants of it until one is accepted."""
     origin = page.origin
     browser = view.client.as_browser(page)
     sender = view.client.as_browser(page, every_cookie=True)
@@ -308,7 +308,7 @@ def why_refused(view: View, page: Answer, form: Form, refusal: Answer) -> Findin
         policy = page.headers.get("Referrer-Policy")
         return broken("csrf-referrer-policy", f"{page.url}: Referrer-Policy: {policy}")
 
-    # Django compares Origin with the scheme and host that it sees: the one it takes tells them.
+    # Django compares Origin with the scheme and host that it sees: the Origin that it accepts reveals them.
     other = {"http": "https", "https": "http"}[origin.scheme]
     bare = f"[{origin.host}]" if ":" in origin.host else origin.host
     for accepted in dict.fromkeys(
@@ -330,12 +330,12 @@ def why_refused(view: View, page: Answer, form: Form, refusal: Answer) -> Findin
 
 
 def spoofed(view: View, page: Answer, form: Form) -> bool:
-    """Whether a client's X-Forwarded-Proto makes Django see another scheme."""
+    """Return whether a client's X-Forwarded-Proto makes Django see another scheme."""
     origin = page.origin
     other = {"http": "https", "https": "http"}[origin.scheme]
     claim = {
         **view.client.as_browser(page),
-        "Origin": f"{other}://{origin.netloc}",  # refused, unless Django sees that scheme
+        "Origin": f"{other}://{origin.netloc}",  # refused unless Django sees that scheme
         "Referer": f"{other}://{origin.netloc}/",
     }
     forwarded = {
@@ -347,7 +347,7 @@ def spoofed(view: View, page: Answer, form: Form) -> bool:
 
 
 def trust(view: View) -> Iterator[Finding]:
-    """Yield whether an invented host is answered, or believed when it stands in X-Forwarded-Host."""
+    """Yield whether the site answers an invented host, or trusts one in X-Forwarded-Host."""
     page, host = view.front, f"{view.invented}.invalid"
     if page.status != 200:
         return
@@ -360,6 +360,6 @@ def trust(view: View) -> Iterator[Finding]:
 
 
 def looks(answer: Answer) -> list[str]:
-    """Return what makes a page this page, whatever it is called and whatever the hour."""
+    """Return what identifies a page, without the parts that vary with the host or the time."""
     page = Page(answer.url, answer.text)
     return [page.title, *(urlsplit(url).path for url in (*page.styles, *page.scripts))]

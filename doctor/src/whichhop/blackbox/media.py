@@ -1,4 +1,4 @@
-"""Hop `media`, from outside: do the pictures load that the page shows, and can they do no harm?"""
+"""Hop `media`, from outside: do the page's images load, and are they safe?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -43,17 +43,17 @@ CAUSES = Causes(
 broken = partial(CAUSES.broken, ANYBODY)
 advice = partial(CAUSES.warning, ANYBODY)
 
-MOST = 2  # pictures asked for
+MOST = 2  # images requested
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield what is wrong with the pictures of the page that are not among its static files."""
+    """Yield the faults of the page's images that are not static files."""
     if without := list(view.without_pages("media")):
         yield from without
         return
     folders = {folder(item.url) for item in view.links}
     shown = [(url, page.url) for page in view.pages for url in page.images if view.is_ours(url)]
-    # Uploads first: they are what this hop is about.
+    # Uploads first: this hop is about them.
     shown = sorted(shown, key=lambda item: folder(item[0]) in folders)[:MOST]
     for url, page in shown:
         answer = view.client.ask(url)
@@ -77,5 +77,5 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def folder(url: str) -> str:
-    """Return the first folder of an address: what nginx's locations go by."""
+    """Return the first folder of a URL, which usually selects nginx's location."""
     return "/".join(urlsplit(url).path.split("/")[:2])

@@ -83,7 +83,7 @@ advice = partial(CAUSES.warning, ANYBODY)
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield what is wrong with the server in front."""
+    """Yield the faults of the front server."""
     visit = view.visit
     if visit.error or not visit.answers:
         late = isinstance(visit.error, TimeoutError)
@@ -109,7 +109,7 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def works(view: View, server: str) -> Iterator[Finding]:
-    """Yield who it is that does its work, and advice."""
+    """Yield that the front server works, which server it is, and advice."""
     if "WSGIServer" in server:
         yield advice("development-server", f"Server: {server}", server=server)
     elif re.search(r"/\d", server):
@@ -125,7 +125,7 @@ def works(view: View, server: str) -> Iterator[Finding]:
 
 
 def directories(view: View) -> Iterator[Finding]:
-    """Yield whether nginx, adding a slash, sends visitors to a port that only it knows."""
+    """Yield whether nginx, when it adds a slash, redirects visitors to its internal port."""
     links = view.links if view.visit.page else []
     if not links:
         return

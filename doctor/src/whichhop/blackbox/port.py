@@ -1,4 +1,4 @@
-"""Hop `port`, from outside: does the name lead somewhere, and does HTTP answer there?"""
+"""Hop `port`, from outside: does the name resolve, and does something answer with HTTP there?"""
 
 import errno
 import socket
@@ -61,12 +61,12 @@ CAUSES = Causes(
 broken = partial(CAUSES.broken, ANYBODY)
 advice = partial(CAUSES.warning, ANYBODY)
 
-# This machine has no way to such an address: that says nothing about the site.
+# This machine has no route to such an address, which says nothing about the site.
 NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield what is wrong with the name and the port; for http, whether the answer is HTTP."""
+    """Yield the faults of the name and the port; for http, also whether the answer is HTTP."""
     origin = view.client.origin
     try:
         attempts = view.client.attempts(origin.port)
@@ -104,18 +104,18 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def spell(attempt: Attempt) -> str:
-    """Return an address as it is written."""
+    """Return an address in its usual notation."""
     host, port = attempt.address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def reason(attempt: Attempt) -> str:
-    """Return why an address takes no connection, in a few words."""
+    """Return why an address accepts no connection, in a few words."""
     return (attempt.error and attempt.error.strerror) or str(attempt.error)
 
 
 def refused(attempt: Attempt) -> Finding:
-    """Return why no address takes connections."""
+    """Return why no address accepts connections."""
     error = attempt.error
     if isinstance(error, ConnectionRefusedError):
         return broken("connection-refused", error, address=spell(attempt))
@@ -125,7 +125,7 @@ def refused(attempt: Attempt) -> Finding:
 
 
 def protocol(view: View, address: str) -> Iterator[Finding]:
-    """Yield what answers in plain HTTP's place. Silence is the next hop's matter."""
+    """Yield what answers instead of plain HTTP. No answer at all is left to the next hop."""
     origin, visit = view.client.origin, view.visit
     first = visit.answers[0] if visit.answers else None
     if first and not (first.status == 400 and "HTTPS" in first.text):

@@ -1,4 +1,4 @@
-"""Hop `static`, from outside: do the style sheets and scripts load that the page links?"""
+"""Hop `static`, from outside: do the page's style sheets and scripts load?"""
 
 import re
 from collections.abc import Iterator
@@ -67,13 +67,13 @@ advice = partial(CAUSES.warning, ANYBODY)
 
 DAY = 86_400
 
-# What a browser takes for a script: https://mimesniff.spec.whatwg.org/#javascript-mime-type
+# The types that browsers accept for scripts: https://mimesniff.spec.whatwg.org/#javascript-mime-type
 SCRIPT = re.compile(r"(text|application)/(x-)?(java|ecma)script")
 HASHED = re.compile(r"[.-][0-9a-f]{8,}\.[a-z0-9]+$")
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield what is wrong with the files that the front page (or the login page) links."""
+    """Yield the faults of the files that the front page (or the login page) links."""
     if without := list(view.without_pages("static")):
         yield from without
         return
@@ -95,7 +95,7 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def judge(view: View, link: Link, answer: Answer) -> Finding | None:
-    """Return what is wrong with one file, broken or not as good as it could be."""
+    """Return the faults of one file and what could be better."""
     words = {"url": link.url, "page": link.page, "status": answer.status, "type": answer.type}
     if answer.status == 404 and by_django(view, answer):
         prefix = "/" + urlsplit(link.url).path.split("/")[1] + "/"
@@ -109,7 +109,7 @@ def judge(view: View, link: Link, answer: Answer) -> Finding | None:
     if link.is_style and answer.type != "text/css":
         return broken("static-wrong-type", f"Content-Type: {answer.type}", **words)
     if not link.is_style and not SCRIPT.fullmatch(answer.type):
-        # Without nosniff a browser runs a script whatever it is called.
+        # Without nosniff, a browser runs a script whatever its type.
         strict = answer.headers.get("X-Content-Type-Options", "").lower() == "nosniff"
         say = broken if strict else advice
         return say("static-wrong-type", f"Content-Type: {answer.type}", **words)
@@ -122,7 +122,7 @@ def judge(view: View, link: Link, answer: Answer) -> Finding | None:
 
 
 def by_django(view: View, answer: Answer) -> bool:
-    """Whether a 404 is Django's: by its words, or because any invented path gets the same page."""
+    """Return whether a 404 is Django's: by its text, or because any invented path gets the same page."""
     who = author(answer)
     if who or author(view.nowhere):
         return who == "django"

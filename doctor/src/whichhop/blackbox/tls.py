@@ -1,4 +1,4 @@
-"""Hop `tls`, from outside: is the certificate good, and does plain HTTP lead to https?"""
+"""Hop `tls`, from outside: is the certificate valid, and does plain HTTP redirect to https?"""
 
 import ipaddress
 import re
@@ -119,7 +119,7 @@ PRIVATE = (".localhost", ".local", ".internal", ".lan", ".test", ".home.arpa")
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield what is wrong between a client and the certificate, and about the way to https."""
+    """Yield the faults of the TLS handshake, the certificate and the redirect to https."""
     origin = view.client.origin
     if origin.scheme == "http":
         leads_to = (answer.location for answer in view.visit.answers)
@@ -146,11 +146,11 @@ def check(view: View) -> Iterator[Finding]:
             answer: Answer | None = view.client.ask(str(Origin("http", *origin[1:])))
         except OSError:
             answer = None
-        # A TLS port of nginx, too, answers plain HTTP: to say that this is the wrong way.
+        # nginx answers plain HTTP on a TLS port, too, with an error that says so.
         if answer and not (answer.status == 400 and "HTTPS" in answer.text):
             yield broken("tls-plain-port", error, answer, address=address)
         else:
-            why = re.sub(r"\s*\(?_ssl\.c:\d+\)?:?\s*", "", str(error))  # of Python's own source
+            why = re.sub(r"\s*\(?_ssl\.c:\d+\)?:?\s*", "", str(error))  # a line of Python's source
             yield broken("tls-handshake-fails", host=origin.host, error=why)
         return
 
@@ -161,7 +161,7 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def public(origin: Origin) -> bool:
-    """Whether a site is public, by its name."""
+    """Return whether a site is public, judged by its name."""
     try:
         return ipaddress.ip_address(origin.host).is_global
     except ValueError:
@@ -169,7 +169,7 @@ def public(origin: Origin) -> bool:
 
 
 def certificate(view: View, origin: Origin, shown: Handshake) -> Iterator[Finding]:
-    """Yield why this machine does not trust the certificate, or that it ends soon."""
+    """Yield why this machine does not trust the certificate, or that it expires soon."""
     leaf, top = shown.chain[0], shown.chain[-1]
     host, seen = origin.host, describe(leaf)
     try:
@@ -202,13 +202,13 @@ def certificate(view: View, origin: Origin, shown: Handshake) -> Iterator[Findin
 
 
 def describe(leaf: dict[str, Any]) -> str:
-    """Return a certificate as one line."""
+    """Return a one-line description of a certificate."""
     names = ", ".join(certs.names(leaf)) or certs.name(leaf["subject"])
     return f"{names}; by {certs.name(leaf['issuer'])}; {leaf['notBefore']} to {leaf['notAfter']}"
 
 
 def redirect(view: View, secure: Origin) -> Iterator[Finding]:
-    """Yield whether plain HTTP leads to https, with the path; only from the usual port, or as asked."""
+    """Yield whether plain HTTP redirects to https and keeps the path; only for the usual port, or if asked to."""
     asked = view.client.origin
     if asked.scheme == "http":
         base = str(asked)
@@ -220,7 +220,7 @@ def redirect(view: View, secure: Origin) -> Iterator[Finding]:
     url = base + path
     try:
         answer = view.client.ask(url, timeout=3)
-    except OSError:  # nothing there is no fault
+    except OSError:  # nothing listening there is not a fault
         return
     location = answer.location
     if not location.startswith("https:"):

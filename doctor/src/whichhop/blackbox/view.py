@@ -1,7 +1,7 @@
 """
-The site as it looks from outside: what the hops judge, asked for once.
+The site as seen from outside: everything that the hops check, requested once.
 
-Nothing here judges, but for who wrote an answer: nginx, Django and uWSGI each have pages of their own.
+Nothing here draws conclusions, except who wrote an answer: nginx, Django and uWSGI each have their own pages.
 """
 
 import re
@@ -15,8 +15,8 @@ from whichhop.finding import Finding, blocked, unknown
 from whichhop.target.client import Answer, Client, Origin
 from whichhop.target.page import Form, Page
 
-MOST = 3  # files of a page that are asked for
-REDIRECTS = 5  # then no more are followed
+MOST = 3  # files of a page that are requested
+REDIRECTS = 5  # how many are followed
 DEBUG = re.compile(r"<code>DEBUG\s*=\s*True</code>|<h2>Traceback|Using the URLconf defined in")
 
 
@@ -29,7 +29,7 @@ class Link(NamedTuple):
 
 
 def author(answer: Answer) -> str:
-    """Return who wrote an error page or a redirect: "nginx", "django", "uwsgi", "" if unknown."""
+    """Return who wrote an error page or a redirect: "nginx", "django", "uwsgi", or "" if unknown."""
     text = answer.text
     if re.search(r"<center>(nginx|openresty)\b[^<]*</center>", text):
         return "nginx"
@@ -48,13 +48,13 @@ def author(answer: Answer) -> str:
 
 
 class Visit:
-    """The way to the front page: each answer, and how it ended."""
+    """The redirects to the front page: each answer, and how they ended."""
 
     def __init__(self, client: Client) -> None:
         self.answers: list[Answer] = []
         self.error: OSError | None = None
         self.loop = False
-        self.elsewhere = ""  # the other host or port to which the site sends its visitors
+        self.elsewhere = ""  # the other host or port to which the site redirects
         url = client.url
         while not self.loop and len(self.answers) <= REDIRECTS:
             try:
@@ -76,33 +76,33 @@ class Visit:
 
     @property
     def page(self) -> Answer | None:
-        """The front page itself, whatever its status; none when the way does not end at one."""
+        """The front page itself, whatever its status; ``None`` if the redirects do not end at one."""
         ends = self.answers and not (self.error or self.loop or self.elsewhere)
         return self.answers[-1] if ends else None
 
 
 class View:
-    """A site under examination from outside."""
+    """A site that is examined from outside."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.invented = f"doctor-{secrets.token_hex(6)}"  # a name that nothing has
+        self.invented = f"doctor-{secrets.token_hex(6)}"  # a name that does not exist anywhere
 
     @cached_property
     def visit(self) -> Visit:
-        """What a visitor gets who types the address."""
+        """What a visitor gets who enters the URL."""
         return Visit(self.client)
 
     @cached_property
     def front(self) -> Answer:
-        """The front page; raise ``OSError`` when there is none."""
+        """The front page; raise ``OSError`` if there is none."""
         if self.visit.page is None:
             raise self.visit.error or OSError("the site has no front page")
         return self.visit.page
 
     @cached_property
     def nowhere(self) -> Answer:
-        """The answer for a path that no site has."""
+        """The answer to a request for a path that no site has."""
         return self.client.ask(urljoin(self.front.url, f"/{self.invented}"))
 
     @cached_property
@@ -121,7 +121,7 @@ class View:
 
     @cached_property
     def pages(self) -> list[Page]:
-        """The pages whose parts can be judged: the front page, else the one with the login form."""
+        """The pages whose parts can be checked: the front page, or else the one with the login form."""
         answers = [self.front] if self.front.status == 200 else []
         if not any(self._links(answer) for answer in answers) and self.login:
             answers.append(self.login[0])
@@ -129,7 +129,7 @@ class View:
 
     @cached_property
     def links(self) -> list[Link]:
-        """The files of the site's own host that its page links, of each kind at least one."""
+        """The files on the site's own host that its page links, at least one of each kind."""
         styles = [Link(url, page.url, True) for page in self.pages for url in page.styles]
         scripts = [Link(url, page.url, False) for page in self.pages for url in page.scripts]
         own = [[item for item in found if self.is_ours(item.url)] for found in (styles, scripts)]
@@ -140,14 +140,14 @@ class View:
         return any(self.is_ours(url) for url in (*page.styles, *page.scripts))
 
     def is_ours(self, url: str) -> bool:
-        """Whether an address is on the site's own host; a browser is sent there by the same page."""
+        """Return whether a URL is on the site's own host."""
         try:
             return Origin.of(url).host == self.client.origin.host
         except ValueError:
             return False
 
     def without_pages(self, hop: str) -> Iterator[Finding]:
-        """Yield that there is no page by which a hop could be judged, if so."""
+        """Yield, if there is no page, that a hop cannot be checked for that reason."""
         page = self.visit.page
         if self.visit.elsewhere and Origin.of(self.visit.elsewhere).host != self.client.origin.host:
             yield unknown(hop, f"the site leads to {self.visit.elsewhere}: ask there")

@@ -1,1 +1,1 @@
-"""What each hop of the chain is judged by: one module for each, and what several of them judge by."""
+"""The checks of each hop: one module per hop, and what several of them share."""

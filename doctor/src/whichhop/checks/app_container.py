@@ -1,4 +1,4 @@
-"""Why the app's container does not run, or is called unhealthy: the engine, its log or init say so."""
+"""Find out why the app's container does not run or is unhealthy, from the engine, its log or init."""
 
 import re
 from collections.abc import Sequence
@@ -114,14 +114,14 @@ CAUSES = Causes(
     }
 )
 
-# What a Python program says last, and uWSGI when it has no site to run.
+# The last line of a failed Python program, and uWSGI's line when it has no site to run.
 EXCEPTION = r"^\w[\w.]*(?:Error|Exception|ImproperlyConfigured)\b"
 NOT_LOADED = (
     rf"GAME OVER|failed to open python file|{EXCEPTION}|unable to load app|cannot open shared"
 )
 
-# Why uWSGI, or what runs before it, ended: what it says, in the order in which to believe it. The
-# messages are those of core/uwsgi.c, core/socket.c, plugins/python and of the shell.
+# Messages that explain why uWSGI, or what runs before it, ended; the most reliable come first. They are
+# from core/uwsgi.c, core/socket.c, plugins/python and the shell.
 REASONS = {
     "entrypoint-not-executable": r"exec format error|permission denied: unknown|^(?:env: |exec )[^:]*:?.*"
     r"(?:No such file or directory|no such file or directory|[Pp]ermission denied|\\r)",
@@ -138,19 +138,19 @@ REASONS = {
 }
 OF_A_START = merge(CAUSES, shared.CAUSES)
 
-# What these causes say of a place that only their log line knows.
+# Where the log line holds the place that these causes name.
 WORDS = {"place": "the socket's", "where": "the database", "host": "of that name"}
 
 
 def telling(lines: Sequence[str]) -> str:
-    """Return the line that says most of why uWSGI ended."""
+    """Return the line that best explains why uWSGI ended."""
     return next(
         (line for line in lines if "GAME OVER" not in line and "getopt" not in line), lines[-1]
     )
 
 
 def not_running(site: Site, state: State) -> Finding:
-    """Return why the app does not run: init, the engine or its own log say so."""
+    """Return why the app does not run, from init, the engine or its own log."""
     if state.status == "paused":
         return CAUSES.broken(site, "app-paused")
     if site.init and site.init_failed:
@@ -173,7 +173,7 @@ def not_running(site: Site, state: State) -> Finding:
 
 
 def keeps_failing(site: Site) -> bool:
-    """Whether the container runs again for the moment, and its last attempt ended for a known reason."""
+    """Return whether the container runs again for now, but its last attempt ended for a known reason."""
     state = site.app.state
     if not (state.running and state.keeps_ending and reason(site)):
         return False
@@ -184,11 +184,11 @@ def keeps_failing(site: Site) -> bool:
 
 
 def reason(site: Site) -> tuple[str, tuple[str, ...]] | None:
-    """Return what ended the app's container, as a cause and the lines that say so."""
+    """Return why the app's container ended: a cause and the log lines that show it."""
     error = site.app.state.error
     for cause, pattern in REASONS.items():
         lines = site.app.last_lines(pattern)
-        if error:  # the engine could not start it: what the log has is of an earlier start
+        if error:  # the engine could not start it: the log is from an earlier start
             lines = (error,) * bool(re.search(pattern, error))
         if not lines:
             continue
@@ -201,18 +201,18 @@ def reason(site: Site) -> tuple[str, tuple[str, ...]] | None:
 
 
 def health(site: Site) -> Finding | None:
-    """Return a health check that fails though the service works."""
+    """Return that a health check fails although the service works."""
     for service in (site.app, site.nginx):
         if service.state.health != "unhealthy":
             continue
         if service is site.app and site.app.vassals is not None:
-            continue  # it is about all sites of the container
+            continue  # it covers all sites of the container
         load = None if service is site.nginx else site.app.report.load
         if service is site.nginx or (isinstance(load, Load) and load.django):
             log = service.attributes["State"]["Health"]["Log"] or []
             error = log[-1]["Output"].strip().splitlines()[-1:] if log else []
             if service is site.app and _is_ill(site):
-                continue  # it is right
+                continue  # the health check is right
             return CAUSES.broken(
                 site,
                 "healthcheck-wrong",
@@ -224,7 +224,7 @@ def health(site: Site) -> Finding | None:
 
 
 def _is_ill(site: Site) -> bool:
-    """Whether a check that looks further than the front page may be right: later hops say of what."""
+    """Return whether a health check that covers more than the front page may be right; later hops say why."""
     report = site.app.report
     parts = (report.connect, report.migrations, report.tables, report.media)
     if any(map(failed, parts)) or not isinstance(report.page, Page) or report.page.status >= 500:

@@ -25,7 +25,7 @@ CAUSES = Causes(
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield whether a request for an address that Django does not know can be followed."""
+    """Yield whether a request for a URL that Django does not know can be traced."""
     path = f"/doctor-{secrets.token_hex(8)}"
     try:
         answer = site.visitor.get(path)
@@ -45,7 +45,7 @@ def check(site: Site) -> Iterator[Finding]:
             site.stack.log_entry(service.name, request_id)
         except StackError:
             if service is site.app and not service.last_lines(re.escape(path), 1):
-                break  # it logs nothing of such an answer, and so cannot have lost the id
+                break  # it does not log such an answer, so it cannot have lost the id
             yield CAUSES.broken(site, "request-id-lost", request_id=request_id, service=service)
             return
     else:
@@ -59,7 +59,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _without_id(site: Site, path: str, status: int) -> Finding:
-    """Return how far a request can be followed in a stack that declares no request id."""
+    """Return how far a request can be traced in a stack that declares no request id."""
     seen = [str(each) for each in (site.nginx, site.app) if each.last_lines(re.escape(path), 1)]
     where = f"; its address is in the log of {' and '.join(seen)}" if seen else ""
     return ok("chain", f"a request goes through every hop ({status}){where}")

@@ -1,4 +1,4 @@
-"""Hop `database`: there, migrated, and can it be written?"""
+"""Hop `database`: is it reachable, migrated and writable?"""
 
 import re
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ CAUSES = Causes(
     }
 )
 
-# What a database server, or the way to it, says; PostgreSQL's and MySQL's client libraries.
+# Messages of the client libraries of PostgreSQL and MySQL.
 REFUSED = {
     "database-host-unknown": r"could not translate host name|Name or service not known|Unknown MySQL",
     "database-password-refused": r"password authentication failed|Access denied for user|role .* does not exist",
@@ -94,7 +94,7 @@ REFUSED = {
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with the database; takes the write lock for a moment, writes nothing."""
+    """Yield the faults of the database; take the write lock for a moment, but write nothing."""
     report = site.app.report
     if failed(report.load) or failed(report.settings):
         yield blocked("database", "django")
@@ -128,7 +128,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _server(site: Site) -> Finding | None:
-    """Return why a database server cannot be connected to."""
+    """Return why connecting to a database server fails."""
     wrong = failed(site.app.report.connect)
     if not wrong:
         return None
@@ -142,7 +142,7 @@ def _server(site: Site) -> Finding | None:
 
 
 def _sqlite(site: Site, report: Sqlite) -> Finding | None:
-    """Return what keeps SQLite from working; its message alone does not tell the causes apart."""
+    """Return why SQLite fails; its message alone does not distinguish the causes."""
     error = report.error
     if len(report.places) < 2:
         return unknown("database", error)

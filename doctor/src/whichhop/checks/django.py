@@ -1,4 +1,4 @@
-"""Hop `django`: settings, the front page, and whether it sees the request as the client sent it."""
+"""Hop `django`: settings, the front page, and whether Django sees the request as the client sent it."""
 
 import re
 from collections.abc import Iterator
@@ -133,7 +133,7 @@ CAUSES = Causes(
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with the site itself; asks for the front page here and through nginx."""
+    """Yield the faults of the site itself; request the front page beside uWSGI and through nginx."""
     if wrong := failed(site.app.report.load):
         if not wrong.place and _answers(site):
             reason = f"the site works, but cannot be loaded once more to look at it: {wrong.error}"
@@ -151,7 +151,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _answers(site: Site) -> bool:
-    """Whether the running site answers: then what fails in our copy of it may be our own fault."""
+    """Return whether the running site answers: if so, a failure in the probe may be the probe's own."""
     try:
         return site.visitor.get("/").status_code < 500
     except requests.RequestException:
@@ -189,7 +189,7 @@ def _page(site: Site) -> Iterator[Finding]:
     if (report.sqlite and report.sqlite.error) or failed(report.connect):
         yield blocked("django", "database")
         return
-    settings, alone = known(report.settings), 200  # with what nginx adds, it may work
+    settings, alone = known(report.settings), 200  # it may work with the headers that nginx adds
     if wrong := failed(report.page):
         words = {"error": wrong.error, "place": wrong.place}
         if wrong.type in DATABASE_ERRORS:
@@ -231,7 +231,7 @@ def _page(site: Site) -> Iterator[Finding]:
 
 
 def _host_lost(site: Site) -> Finding:
-    """Return what nginx tells Django instead of the visitor's host."""
+    """Return the host that nginx passes to Django instead of the visitor's."""
     passed = site.link.upstream
     if passed.protocol == "http":
         told = upstream.params(passed).get("Host", "$proxy_host")
@@ -244,7 +244,7 @@ def _host_lost(site: Site) -> Finding:
 
 
 def _redirects(site: Site, answer: requests.Response) -> Finding | None:
-    """Return that Django sends a visitor to https who is there already, or who can never be."""
+    """Return that Django redirects visitors to https who already use it, or never can."""
     location = answer.headers.get("Location", "")
     target = urlsplit(location)
     if not (300 <= answer.status_code < 400 and target.scheme == "https" and target.path == "/"):
@@ -257,9 +257,9 @@ def _redirects(site: Site, answer: requests.Response) -> Finding | None:
 
 def _form(site: Site, settings: Settings) -> Finding | None:
     """
-    Send the login form back empty, as a browser would, and return what refuses it.
+    Send the login form empty, as a browser would, and return what rejects it.
 
-    An empty form is refused by the form itself, before any name or password is looked at.
+    If all is well, the form's own validation rejects it, before any name or password is checked.
     https://docs.djangoproject.com/en/stable/ref/csrf/#how-it-works
     """
     login = known(site.app.report.urls).login
@@ -270,7 +270,7 @@ def _form(site: Site, settings: Settings) -> Finding | None:
     cookie = form.cookies.get(settings.csrf_cookie_name)
     if form.status_code != 200 or not token or not cookie:
         return None
-    # The scheme that the visitor types: nginx's own, or that of the TLS proxy in front of it.
+    # The scheme that the visitor uses: nginx's own, or that of the TLS proxy in front of it.
     scheme = "https" if site.visitor.behind_tls else urlsplit(site.visitor.endpoint.url).scheme
     if scheme == "http" and settings.csrf_cookie_secure:
         return CAUSES.broken(site, "secure-cookie-over-http", f"Set-Cookie: {cookie[:4]}…; Secure")
@@ -289,7 +289,7 @@ def _form(site: Site, settings: Settings) -> Finding | None:
 
 
 def _later(site: Site, settings: Settings) -> Iterator[Finding]:
-    """Yield what does no harm to the front page, but to those who look for an error, or trust a link."""
+    """Yield what does not affect the front page, but error logs, or users who trust a link."""
     log = site.app.report.log
     if isinstance(log, Log) and not log.handlers:
         yield CAUSES.warning(site, "errors-not-logged")

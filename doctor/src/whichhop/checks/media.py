@@ -1,4 +1,4 @@
-"""Hop `media`: may Django store uploads, and does nginx serve what it stored?"""
+"""Hop `media`: can Django store uploads, and does nginx serve them?"""
 
 import dataclasses
 import os
@@ -56,7 +56,7 @@ CAUSES = Causes(
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with uploads, judged by the newest one; stores nothing itself."""
+    """Yield the faults of uploads, judged by the newest one; store nothing."""
     if not site.app.report.has_django:
         yield ok("media", "the app is not a Django site: it has no MEDIA_ROOT")
         return
@@ -99,7 +99,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _not_routed(site: Site, url: str, prefix: str) -> Finding:
-    """Return what becomes of an upload that no location of nginx serves: Django may, if it wants."""
+    """Return what happens to an upload that no nginx location serves; Django may serve it."""
     status = site.visitor.get(url).status_code
     if status == 200:
         return ok("media", f"{url} comes from the app, not from nginx")

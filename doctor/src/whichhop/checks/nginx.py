@@ -1,4 +1,4 @@
-"""Hop `nginx`: does it answer by itself, would it start again, and does it say what it must?"""
+"""Hop `nginx`: does it answer by itself, would it start again, and does it pass on what the app needs?"""
 
 import os
 import re
@@ -119,7 +119,7 @@ MOUNTED_FILE = (".conf", ".ini", ".pem", ".crt", ".key", ".cfg", "_params")
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with nginx itself; asks for an address that needs no other hop."""
+    """Yield the faults of nginx itself; request a URL that needs no other hop."""
     wrong = _mounts(site)
     if wrong:
         yield wrong
@@ -154,7 +154,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _why_not(site: Site) -> Finding:
-    """Return why nginx did not start, as far as its configuration is to blame."""
+    """Return why nginx did not start, if its configuration is the reason."""
     lines = list(site.nginx.refusal)
     return _refused(site, lines) if lines else blocked("nginx", "port")
 
@@ -165,7 +165,7 @@ def _refused(site: Site, lines: list[str]) -> Finding:
     if name := re.search(r'host not found in upstream "([^:"]+)', error):
         state = site.app.state
         if name[1] == site.app.name and (state.keeps_ending or not state.running):
-            return blocked("nginx", "uwsgi")  # a name is known while its container runs
+            return blocked("nginx", "uwsgi")  # names resolve only while their container runs
         return CAUSES.broken(site, "upstream-name-unknown", *lines, error=error)
     if re.search(r"certificate|SSL_CTX", error):
         return blocked("nginx", "tls")
@@ -173,7 +173,7 @@ def _refused(site: Site, lines: list[str]) -> Finding:
 
 
 def _mounts(site: Site) -> Finding | None:
-    """Return a mounted file that is a directory, or that is not the file which is there now."""
+    """Return that a mounted file is a directory, or is not the file that is on the host now."""
     refused = site.nginx.state.error
     if "Are you trying to mount a directory onto a file" in refused:
         found = re.search(r'mounting "([^"]+)" to rootfs at "([^"]+)"', refused)
@@ -198,7 +198,7 @@ def _mounts(site: Site) -> Finding | None:
 
 
 def _other_server(site: Site) -> Finding | None:
-    """Return which server block answers instead of one that passes requests to the app."""
+    """Return the server block that answers instead of the one that passes requests to the app."""
     try:
         mine = site.link.server
     except NoSite as error:
@@ -215,14 +215,14 @@ def _other_server(site: Site) -> Finding | None:
     if any(item.name == "return" for item in chosen.find("return")) and chosen.get("listen"):
         code = next(chosen.find("return")).words[1]
         if code.startswith("3"):
-            return None  # to https, or to the name that it goes by: judged by where that leads
+            return None  # to https or the main host name: the target is checked instead
     return CAUSES.broken(
         site, "other-server-answers", host=site.visitor.host_header, other=chosen.place
     )
 
 
 def _redirects(site: Site) -> Finding | None:
-    """Return that nginx sends every visitor to an https that nothing here speaks."""
+    """Return that nginx redirects every visitor to https, which nothing here serves."""
     if site.visitor.endpoint.url.startswith("https:") or site.visitor.behind_tls:
         return None
     server = nginx_config.server_for(
@@ -249,7 +249,7 @@ def _redirects(site: Site) -> Finding | None:
 
 
 def _params(site: Site) -> Finding | None:
-    """Return what nginx should tell the app and does not."""
+    """Return what nginx should pass to the app but does not."""
     passed = site.link.upstream
     if passed.protocol != "uwsgi":
         return None
@@ -270,7 +270,7 @@ def _params(site: Site) -> Finding | None:
 
 
 def _dangerous(site: Site) -> Iterator[Finding]:
-    """Yield what works, and lets somebody in, or has no effect."""
+    """Yield settings that work but are insecure or have no effect."""
     server = site.link.server
     for place in server.find("location"):
         *modifier, prefix = place.words[1:]
@@ -284,7 +284,7 @@ def _dangerous(site: Site) -> Iterator[Finding]:
         limit = around.get("proxy_read_timeout")
         if limit and limit.parent in (around, server) and not around.get("uwsgi_read_timeout"):
             if limit.parent is server and list(server.find("proxy_pass")):
-                continue  # it is for another location
+                continue  # it applies to another location
             yield CAUSES.warning(
                 site, "timeout-without-effect", f"{limit.place}: {limit}", value=limit.words[1]
             )
@@ -292,7 +292,7 @@ def _dangerous(site: Site) -> Iterator[Finding]:
 
 
 def _temporary_files(site: Site) -> Finding | None:
-    """Return which directory for large bodies nginx's workers may not write to."""
+    """Return the directory for large bodies to which nginx's workers may not write."""
     look = 'for path; do [ ! -d "$path" ] || [ -w "$path" ] || echo "$path"; done'
     for path in site.nginx.as_worker(
         "sh", "-c", look, "sh", *site.link.temporary_paths
@@ -309,10 +309,10 @@ def _temporary_files(site: Site) -> Finding | None:
 
 def _cached_cookies(site: Site) -> Finding | None:
     """
-    Return that nginx keeps answers that are for one visitor, and gives them to all.
+    Return that nginx caches answers meant for one visitor, and sends them to all.
 
-    By itself it keeps none with Set-Cookie, and one for each cookie where Django says "Vary: Cookie";
-    who makes it ignore that has to tell visitors apart. A variable may do so: that is believed.
+    By default, nginx caches no answer with Set-Cookie, and honours Django's "Vary: Cookie". A configuration that
+    ignores these headers must tell visitors apart itself. If it uses a variable to do so, assume that this works.
     """
     for passed in site.link.server.find(*upstream.PROTOCOLS):
         place, protocol = passed.parent or passed, passed.name.removesuffix("_pass")

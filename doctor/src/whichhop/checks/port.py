@@ -71,7 +71,7 @@ CAUSES = Causes(
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong between a client on this machine and nginx; sends one request."""
+    """Yield the faults between a client on this machine and nginx; send one request."""
     state = site.nginx.state
     if state.status == "missing":
         yield CAUSES.broken(site, "stack-not-started")
@@ -87,7 +87,7 @@ def check(site: Site) -> Iterator[Finding]:
             f"{' or '.join(site.nginx.waits_for or [site.app.name])}, which nginx waits for,",
         )
     elif site.nginx.refusal or (state.error and not state.running):
-        yield blocked("port", "nginx")  # which ended because of what it was told
+        yield blocked("port", "nginx")  # nginx ended because of its configuration
     elif not state.running:
         yield CAUSES.broken(site, "nginx-not-running", *site.nginx.last_lines(), state=state)
     else:

@@ -1,8 +1,8 @@
 """
-Failures that only the logs know: of some requests, now and then, on a stack that otherwise works.
+Failures that only show in the logs: some requests fail now and then, while the stack otherwise works.
 
-The lines are those of nginx's error log and of uWSGI's; each pattern is held to the start of its
-line, because what follows may be a client's text.
+The lines come from nginx's error log and uWSGI's log. Each pattern is anchored at the start of a
+line, because later parts may be a client's text.
 """
 
 import re
@@ -121,28 +121,28 @@ CAUSES = Causes(
     }
 )
 
-MINUTES = 15  # how far back: older failures may be fixed
+MINUTES = 15  # how far back to look: older failures may be fixed by now
 
 NGINX = nginx_log.HEAD + r"(?:\*\d+ )?"
-UWSGI = "{uwsgi}"  # how its lines begin here (whichhop.target.uwsgi_log)
-TEMPORARY = "{temporary}"  # where nginx keeps large bodies
+UWSGI = "{uwsgi}"  # the start of its lines (whichhop.target.uwsgi_log)
+TEMPORARY = "{temporary}"  # nginx's directories for large bodies
 ACCESS = r'^(?:\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" {0} |\{{"time":"[^"]*","hop":"nginx".*"status":{0},)'
 
 
-# That the logs know: those of other modules, too.
+# All causes that show in logs, those of other modules included.
 KNOWN = merge(CAUSES, shared.CAUSES)
 
 
 class Sign(NamedTuple):
-    """A line of a service's log that has one cause."""
+    """A line in a service's log that indicates one cause."""
 
     cause: str
     service: str  # "nginx" or "app"
     pattern: str
-    by_clients: bool = False  # who can bring it about by what they send: a warning
+    by_clients: bool = False  # clients can provoke it by what they send, so it is only a warning
 
     def regex(self, uwsgi_line: str, temporary_paths: Iterable[str]) -> str:
-        """Return its pattern where uWSGI's lines begin, and nginx keeps large bodies, as here."""
+        """Return its pattern for this site's start of uWSGI's lines and nginx's temporary directories."""
         paths = "|".join(map(re.escape, temporary_paths))
         return self.pattern.replace(UWSGI, uwsgi_line).replace(TEMPORARY, f"(?:{paths})")
 
@@ -163,13 +163,13 @@ SIGNS = (
     Sign("worker-crashed", "app", UWSGI + r"DAMN ! worker \d+ \(pid: \d+\) died(?:, killed by signal (?!9 )\d+)? :\("),
     Sign("worker-killed", "app", UWSGI + r"DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9"),
     Sign("uwsgi-post-limit", "app", UWSGI + r"Invalid \(too big\) CONTENT_LENGTH"),
-    # 21573 is "ET" of "GET": HTTP that somebody sent to the socket, which harms nobody else.
+    # 21573 is "ET" of "GET": a client sent HTTP to the socket, which affects no other request.
     Sign("request-block-too-big", "app", UWSGI + r"invalid request block size: (?!21573 )\d+"),
 )  # fmt: skip
 
 
 def failures(site: Site, hop: str) -> Iterator[Finding]:
-    """Yield what failed at a hop in the last quarter of an hour, the latest line of each cause."""
+    """Yield what failed at a hop in the last ``MINUTES``, with the latest line of each cause."""
     seen: set[str] = set()
     declared = [Sign(cause, "app", text, True) for cause, text in site.declaration.log.items()]
     signs = [sign for sign in (*SIGNS, *declared) if KNOWN[sign.cause].hop == hop]
@@ -185,7 +185,7 @@ def failures(site: Site, hop: str) -> Iterator[Finding]:
         cause = sign.cause
         if cause == "worker-killed":
             if "harakiri" in seen:
-                continue  # which ends a worker by the same signal
+                continue  # harakiri kills a worker with the same signal
             if site.stack.out_of_memory(site.app.name, MINUTES * 60):
                 cause = "worker-out-of-memory"
         seen.add(sign.cause)
@@ -194,7 +194,7 @@ def failures(site: Site, hop: str) -> Iterator[Finding]:
 
 
 def _words(site: Site, lines: list[str]) -> dict[str, object]:
-    """Return the words that these causes fill in."""
+    """Return the words that fill the braces of these causes."""
     path = re.search(r'\w\(\) "(\S+)/[^/"]+" failed', lines[-1])
     limit = site.link.server.get("client_max_body_size")
     where = f"{limit.words[1]}, {limit.place}" if limit else "1m, its default"

@@ -1,4 +1,4 @@
-"""The other services of the project, on which no request depends: is each up that should be?"""
+"""Check the project's other services, on which no request depends: are all up that should be?"""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ CAUSES = Causes(
 
 
 def not_up(site: Site) -> Iterator[Finding]:
-    """Yield each long-running service that is not up, but for nginx and the app, which hops judge."""
+    """Yield each long-running service that is not up, except nginx and the app, which have hops of their own."""
     services = site.stack.definition["services"]
     judged = site.services | {job for name in services for job in jobs(services, name)}
     for service in sorted({*services} - judged):
@@ -41,16 +41,16 @@ def not_up(site: Site) -> Iterator[Finding]:
 
 
 def blind(site: Site) -> Iterator[Finding]:
-    """Yield each service of a request whose log nobody keeps."""
+    """Yield nginx or the app if its log is not kept."""
     for service in (site.nginx, site.app):
         if service.state.status != "missing" and not service.has_log:
             yield CAUSES.warning(site, "no-log", service=service)
 
 
 def _should_be_up(site: Site, service: str, state: State) -> bool:
-    """Return whether a service is no job: it is started again when it ends, or did not end well."""
+    """Return whether a service should be up: it has a restart policy, or did not exit successfully."""
     if state.status == "missing":
-        return False  # of a profile that nobody asked for, or never started
+        return False  # its profile is not enabled, or it was never started
     policy = site.service(service).attributes["HostConfig"]["RestartPolicy"]["Name"]
     return (
         policy in ("always", "unless-stopped") or state.status != "exited" or state.exit_code != 0

@@ -1,4 +1,4 @@
-"""Causes that more than one hop can name: each of them is found in more than one way."""
+"""Causes that more than one hop can name."""
 
 from whichhop.finding import Cause, Causes, by_hand, command, config
 

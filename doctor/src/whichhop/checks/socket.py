@@ -115,7 +115,7 @@ CAUSES = Causes(
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong between nginx and the app's socket; connects once, and sends nothing."""
+    """Yield the faults between nginx and the app's socket; connect once and send nothing."""
     if site.link.upstream.path:
         yield from _unix(site)
     else:
@@ -124,9 +124,10 @@ def check(site: Site) -> Iterator[Finding]:
 
 def _connect(site: Site, address: str) -> str:
     """
-    Return "connected", or the kernel's words for why not.
+    Return "connected", or the kernel's error message.
 
-    Without anything to try with, the front page tells; raise ``StackError`` when that fails.
+    If nginx's container has no program that can connect, request the front page instead; raise ``StackError``
+    if that fails.
     """
     ways = (("perl", "-e", "connect.pl"), ("python3", "-c", "connect.py"))
     for program, option, probe in ways:
@@ -167,7 +168,7 @@ def _unix(site: Site) -> Iterator[Finding]:
 
 
 def _not_there(site: Site, path: str, *log: str) -> Finding:
-    """Return whether nothing is there, or something which nginx does not see."""
+    """Return whether the socket does not exist, or exists where nginx cannot see it."""
     lines = site.app.last_lines(r"bound to UNIX address", 1)
     if site.stack.same_place(path, site.nginx.name, site.app.name) is None:
         own = re.search(r"address (\S+)", lines[0]) if lines else None
@@ -181,9 +182,9 @@ def _not_there(site: Site, path: str, *log: str) -> Finding:
 
 
 def _denied(site: Site, path: str, *log: str) -> Finding:
-    """Return which directory, or else the socket itself, keeps nginx out."""
+    """Return whether a directory or the socket itself denies access to nginx."""
     identity = site.nginx.identity
-    denied = site.nginx.files.denied("w", path)  # connecting needs the right to write
+    denied = site.nginx.files.denied("w", path)  # connecting needs write permission
     if denied is None:
         return CAUSES.broken(site, "socket-denied-by-policy", *log, identity=identity, path=path)
     place, found = denied
@@ -231,13 +232,13 @@ def _tcp(site: Site) -> Iterator[Finding]:
 
 
 def _refused(site: Site, address: str, directive: str, *log: str) -> Finding:
-    """Return whether nobody listens on the port, or somebody whom only the app itself can reach."""
+    """Return whether nothing listens on the port, or only on the app's own loopback address."""
     port = site.link.upstream.port
     try:
         listening = site.app.exec("cat", "/proc/net/tcp").out
     except StackError:
         listening = ""
-    # Local address and state of a listener: 0100007F is 127.0.0.1; proc(5).
+    # The local address and state of a listener; 0100007F is 127.0.0.1; proc(5).
     if re.search(rf" 0100007F:{port:04X} 00000000:0000 0A ", listening):
         bound = site.app.last_lines(r"bound to TCP address", 1)
         return CAUSES.broken(site, "upstream-bound-to-localhost", *bound, *log, port=port)
@@ -249,16 +250,16 @@ def _refused(site: Site, address: str, directive: str, *log: str) -> Finding:
 
 def _stale(site: Site) -> Finding | None:
     """
-    Return that nginx asks an address that the app had once.
+    Return that nginx uses an outdated address of the app.
 
-    nginx looks a name up when it starts. Only its own log tells what it found then, so it is asked
-    for a page, and when that fails, its last line is read.
+    nginx resolves a name when it starts, and only its log shows the address. So request a page, and if that
+    fails, read nginx's last log line.
     """
     try:
         if site.visitor.get("/").status_code not in (502, 504):
             return None
     except OSError:
-        pass  # it may hang: then nobody has that address any more
+        pass  # it may hang if nothing has that address any more
     lines = site.nginx.last_lines(r'upstream: "\w+://[\d.]+:\d+', 1)
     found = re.search(r'upstream: "\w+://([\d.]+):(\d+)', lines[0]) if lines else None
     if not found or found[1] in site.stack.addresses(site.app.name):

@@ -1,4 +1,4 @@
-"""Hop `static`: does nginx serve the very files that this release collected?"""
+"""Hop `static`: does nginx serve exactly the files that this release collected?"""
 
 import hashlib
 import re
@@ -66,12 +66,12 @@ CAUSES = Causes(
 
 TYPE = "text/css"
 
-# Encodings that an answer has lost when we see it; "br" only where Python has a package for it.
+# Encodings that requests decodes for us; "br" only if a Python package for it is installed.
 DECODED = HTTPResponse.CONTENT_DECODERS
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with static files, judged by the admin's style sheet, or another one."""
+    """Yield the faults of static files, judged by the admin's style sheet, or another one."""
     if not site.app.report.has_django:
         yield ok("static", "the app is not a Django site: it has no collected static files")
         return
@@ -117,7 +117,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:
-    """Return what becomes of a file that no location of nginx serves: Django may, if it wants."""
+    """Return what happens to a file that no nginx location serves; Django may serve it."""
     if status == 200:
         return ok("static", f"{url} comes from the app, not from nginx")
     if status == 404:
@@ -131,7 +131,7 @@ def _not_routed(site: Site, url: str, status: int, *where: str) -> Finding:
 
 
 def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...]) -> Finding:
-    """Return why nothing is there: a path that cannot be right, or files that are not collected."""
+    """Return why the file is missing: the path is wrong, or the files were not collected."""
     prefix = place.words[-1]
     alias, root = place.get("alias"), place.get("root")
     if alias and alias.parent is place:
@@ -146,12 +146,12 @@ def _missing(site: Site, place: Directive, path: str, evidence: tuple[str, ...])
 
 
 def _same(site: Site, sample: Static, plain: requests.Response) -> Finding:
-    """Return whether what nginx serves, plain and in each compressed form, is what the release has."""
-    # A name with a hash belongs to a collected file, whose addresses were rewritten; without, the
+    """Return whether the file that nginx serves, plain and compressed, is the one of the release."""
+    # A file with a hash in its name had its URLs rewritten when it was collected; without a hash, the
     # collected file should be a copy of the app's own.
     path, url = sample.file if sample.hashed else sample.source, sample.url
     collected = site.stack.run(site.app.name, "sha256sum", path).split()[0]
-    # Compressed, in either way, it is another file, which can be older than the first.
+    # Each compressed form is a separate file, which can be outdated.
     for form in ("", "gzip", "br"):
         try:
             answer = site.visitor.get(url, **{"Accept-Encoding": form}) if form else plain

@@ -1,4 +1,4 @@
-"""Hop `tls`: is the connection what the public address promises?"""
+"""Hop `tls`: does the connection match the public URL?"""
 
 import re
 import ssl
@@ -81,10 +81,10 @@ CAUSES = Causes(
     }
 )
 
-# How lines say how asking for a certificate ended, behind what the project declares to begin them.
+# The results of a certificate request in log lines, after the prefix that the project declares.
 OUTCOME = r"gave no certificate for|^nginx has a certificate that is from "
 
-# What nginx says when it cannot use a certificate; ngx_event_openssl.c.
+# nginx's messages when it cannot use a certificate; ngx_event_openssl.c.
 REFUSED = {
     "tls-certificate-missing": r"\[emerg\].*cannot load certificate",
     "tls-key-mismatch": r"\[emerg\].*(?:key values mismatch|SSL_CTX_use_PrivateKey)",
@@ -92,7 +92,7 @@ REFUSED = {
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield whether nginx does TLS itself; where it does not, there is nothing here to break."""
+    """Yield whether nginx's own TLS works; if nginx does no TLS, nothing can be broken here."""
     state = site.nginx.state
     if not state.running or site.nginx.refusal:
         blamed = blocked("tls", "nginx" if site.nginx.refusal else "port")
@@ -110,7 +110,7 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _why_not(site: Site) -> Finding | None:
-    """Return what is wrong with the certificate for which nginx does not start."""
+    """Return which fault of the certificate keeps nginx from starting."""
     lines = site.nginx.refusal[-1:]
     for cause, pattern in REFUSED.items():
         if lines and re.search(pattern, lines[0]):
@@ -119,7 +119,7 @@ def _why_not(site: Site) -> Finding | None:
 
 
 def _jobs(site: Site) -> Iterator[tuple[str, list[str]]]:
-    """Yield each service that sees to the certificate, by its lines, and what it says."""
+    """Yield each service that manages the certificate, recognised by its log lines, and those lines."""
     if not (beginning := site.declaration.certificates):
         return
     for service in sorted({*site.stack.definition["services"]} - site.services):
@@ -129,7 +129,7 @@ def _jobs(site: Site) -> Iterator[tuple[str, list[str]]]:
 
 
 def _job_failed(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
-    """Yield that the job before the start of nginx failed: what it said last."""
+    """Yield that the job before nginx's start failed, with its last log line."""
     for service, lines in _jobs(site):
         state = site.service(service).state
         if state.status == "exited" and state.exit_code:
@@ -138,7 +138,7 @@ def _job_failed(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
 
 
 def _not_issued(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
-    """Yield that the ACME server gave no certificate when it was last asked: what it said."""
+    """Yield that the ACME server refused the last certificate request, with its message."""
     for service, lines in _jobs(site):
         last = [n for n, line in enumerate(lines) if re.search(OUTCOME, line)][-1:]
         if not last or "gave no certificate" not in lines[last[0]]:
@@ -151,7 +151,7 @@ def _not_issued(site: Site, say: Callable[..., Finding]) -> Iterator[Finding]:
 
 
 def _certificate(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with the certificate that nginx shows for the site's host."""
+    """Yield the faults of the certificate that nginx shows for the site's host."""
     endpoint = urlsplit(site.visitor.endpoint.url)
     origin = Origin.of(f"https://{site.visitor.host_header}")
     client = Client(str(origin), {origin.port: [(endpoint.hostname or "", endpoint.port or 443)]})
@@ -165,7 +165,7 @@ def _certificate(site: Site) -> Iterator[Finding]:
     leaf = shown.chain[0]
     names = certificate.names(leaf)
     if leaf["issuer"] == leaf["subject"] and not names:
-        names = [site.visitor.host]  # made by hand, for a look: its browser's owner knows
+        names = [site.visitor.host]  # self-signed, for trying things out, and known to the user
     trusted, problem = True, 0
     try:
         client.handshake(origin, verify=True)
@@ -185,7 +185,7 @@ def _certificate(site: Site) -> Iterator[Finding]:
         issuer = certificate.name(leaf["issuer"])
         yield CAUSES.broken(site, "tls-chain-incomplete", issuer=issuer, **words)
     elif leaf["issuer"] == leaf["subject"] and (refused := list(_not_issued(site, CAUSES.broken))):
-        yield from refused  # nobody's browser believes what nginx has instead
+        yield from refused  # no browser trusts the certificate that nginx uses instead
         return
     elif days < certificate.SOON:
         yield CAUSES.warning(site, "tls-certificate-ends-soon", days=int(days), **words)
@@ -200,5 +200,5 @@ def _certificate(site: Site) -> Iterator[Finding]:
 
 
 def _fits(name: str, host: str) -> bool:
-    """Return whether a name of a certificate is a host's; RFC 9525 section 6.3."""
+    """Return whether a certificate's name matches a host; RFC 9525 section 6.3."""
     return name == host or (name.startswith("*.") and name[2:] == host.partition(".")[2])

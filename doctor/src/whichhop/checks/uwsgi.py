@@ -1,4 +1,4 @@
-"""Hop `uwsgi`: does the app run, does it speak the protocol, and does a worker take a request?"""
+"""Hop `uwsgi`: does the app run, does it speak the protocol, and does a worker accept a request?"""
 
 import re
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ NO_APPLICATION = r"no python application found|unable to load app 0"
 
 
 def check(site: Site) -> Iterator[Finding]:
-    """Yield what is wrong with uWSGI; sends a ping and a request or two, without nginx."""
+    """Yield the faults of uWSGI; send a ping and one or two requests, without nginx."""
     state = site.app.state
     if not state.running or app_container.keeps_failing(site):
         yield app_container.not_running(site, state)
@@ -73,7 +73,7 @@ def check(site: Site) -> Iterator[Finding]:
         yield missing
         return
     if not site.app.runs_uwsgi:
-        # Between two attempts to start, or before the first.
+        # Between two starts, or before the first.
         if state.restarts or app_container.reason(site):
             yield app_container.not_running(site, state)
         else:
@@ -93,11 +93,11 @@ def check(site: Site) -> Iterator[Finding]:
 
 
 def _protocol(site: Site) -> Finding | None:
-    """Return what keeps a request that comes to the socket from being answered."""
+    """Return why a request that reaches the socket is not answered."""
     try:
         passed = site.link.upstream
     except StackError:
-        passed = None  # the hop nginx says why; the app may be well
+        passed = None  # hop nginx says why; the app may be fine
     if passed and passed.protocol == "http":
         return _http(site)
     address, directive = (str(passed), str(passed.directive)) if passed else ("its socket", "")
@@ -120,7 +120,7 @@ def _protocol(site: Site) -> Finding | None:
 
 
 def _answers_nonsense(site: Site) -> bool:
-    """Whether the packet is called a bad request: by a site that knows no such host, or by any HTTP."""
+    """Return whether the packet gets "400 Bad Request": from a site that rejects the host, or from an HTTP server."""
     try:
         return bool(site.visitor.straight[0] == 400)
     except StackError:
@@ -136,20 +136,20 @@ def _speaks_http(site: Site) -> bool:
 
 def _speaks_uwsgi(site: Site) -> bool:
     """
-    Whether a request is answered, or else a ping: a site may fail so early that it says nothing.
+    Return whether a request or else a ping is answered: a site may fail too early to answer requests.
 
-    Raise ``StackError`` when nobody takes either.
+    Raise ``StackError`` if neither is accepted.
     """
     try:
         return bool(site.visitor.straight)
     except StackError as error:
         problem = str(error)
-    # Even where nobody knows a ping, a free worker takes it, and hangs up.
+    # A free worker accepts a ping even if it does not understand it, and then hangs up.
     return bool(site.link.ask("ping", TIMEOUT)) or "timed out" in problem
 
 
 def _http(site: Site) -> Finding | None:
-    """Return what is wrong where nginx speaks HTTP to the app."""
+    """Return what is wrong when nginx speaks HTTP to the app."""
     if _speaks_http(site):
         return None
     try:
@@ -168,15 +168,15 @@ def _http(site: Site) -> Finding | None:
 
 
 def _request(site: Site) -> Finding | None:
-    """Return why no worker answers a request, or who answers instead of the site."""
+    """Return why no worker answers a request, or what answers instead of the site."""
     try:
         answer = site.visitor.straight
     except StackError as error:
         if "timed out" in str(error):
-            return None  # the page takes so long, though a worker is free: see the hop django
+            return None  # a worker is free, but the page is slow: see hop django
         if missing := site.app.last_lines(r"-- unavailable modifier requested: 0 --", 1):
             return CAUSES.broken(site, "python-plugin-missing", *missing)
-        # A worker took it and ended it: the hop django looks for the reason in the site.
+        # A worker accepted the request and dropped it: hop django looks for the reason in the site.
         if failed(site.app.report.load) or failed(site.app.report.urls):
             return None
         if any(word in str(error) for word in ("refused", "No such file", "shares no volume")):
@@ -196,7 +196,7 @@ def _unusable(error: StackError) -> Finding:
 
 
 def _silent(site: Site, error: str) -> Finding:
-    """Return that no worker takes what waits at the socket; nobody then need wait for a page again."""
+    """Return that no worker accepts waiting requests; mark the visitor, so that later hops do not wait for pages."""
     site.visitor.silent = True
     lines = (error.splitlines()[-1], *site.link.queue(TIMEOUT), *site.app.last_lines())
     return CAUSES.broken(site, "workers-do-not-answer", *lines, seconds=TIMEOUT)

@@ -1,4 +1,4 @@
-"""What uWSGI's options, its locale and its first process lead to: now, or at the next stop."""
+"""Check the effects of uWSGI's options, its locale and process 1: now, or at the next stop."""
 
 import difflib
 import re
@@ -62,7 +62,7 @@ CAUSES = Causes(
     }
 )
 
-# Those that people write, to tell a typo from a name of their own.
+# Common options, to tell a typo from a user's own variable.
 KNOWN = (
     "buffer-size", "chmod-socket", "chown-socket", "die-on-term", "enable-threads", "env", "gid",
     "harakiri", "lazy-apps", "listen", "logto", "master", "max-requests", "module", "need-app",
@@ -72,7 +72,7 @@ KNOWN = (
 
 SIGNALS = {"SIGHUP": "1", "SIGINT": "2", "SIGQUIT": "3", "SIGTERM": "15"}
 
-# Shells do not hand signals on; docker-init ("init: true"), tini and dumb-init are there to do it.
+# Shells do not forward signals; docker-init ("init: true"), tini and dumb-init are made for that.
 SHELLS = {"sh", "bash", "dash", "ash", "su"}
 
 
@@ -91,7 +91,7 @@ def wrong(site: Site) -> Finding | None:
 
 
 def not_numbers(site: Site) -> Finding | None:
-    """Return an option that uWSGI takes for another number than is meant: 64k for 64, 1,000 for 1."""
+    """Return an option whose number uWSGI misreads: 64k as 64, 1,000 as 1."""
     try:
         numbers = known(site.app.report.uwsgi).numbers
     except StackError:
@@ -104,7 +104,7 @@ def not_numbers(site: Site) -> Finding | None:
 
 
 def later(site: Site) -> Iterator[Finding]:
-    """Yield what does no harm now, but will: at the next stop, or because the image has changed."""
+    """Yield what is harmless now but will matter: at the next stop, or because the image has changed."""
     attributes = site.app.attributes
     if finding := _locale(site):
         yield finding
@@ -112,11 +112,11 @@ def later(site: Site) -> Iterator[Finding]:
     if image and image != attributes["Image"]:
         yield CAUSES.warning(site, "image-newer-than-container")
     if site.app.vassal:
-        return  # its Emperor stops it
+        return  # the Emperor stops it
     first = next((process.command for process in site.app.processes if process.pid == 1), "")
     name = PurePosixPath(first.split(" ")[0]).name
     if name in SHELLS:
-        # Not its whole command line: people write secrets there.
+        # Not its whole command line, which may contain secrets.
         yield CAUSES.warning(site, "stop-not-delivered", name=name)
         return
     try:
@@ -130,7 +130,7 @@ def later(site: Site) -> Iterator[Finding]:
 
 
 def _at_stop(stop: str, options: Mapping[str, list[str]]) -> str:
-    """Return what a signal does to uWSGI, as a cause; empty when it lets it finish, or nobody knows."""
+    """Return the cause for what a signal does to uWSGI; "" if requests can finish, or if it is not known."""
     number = SIGNALS.get(stop, stop)
     if any(
         f"unix_signal:{number} gracefully_kill" in h for h in options.get("hook-master-start", [])
@@ -140,14 +140,14 @@ def _at_stop(stop: str, options: Mapping[str, list[str]]) -> str:
     if number == SIGNALS["SIGTERM"]:
         return cuts if "die-on-term" in options else reloads
     if number == SIGNALS["SIGQUIT"]:
-        return reloads if "die-on-term" in options else cuts  # the two change places
+        return reloads if "die-on-term" in options else cuts  # swaps the two signals
     return {SIGNALS["SIGINT"]: cuts, SIGNALS["SIGHUP"]: reloads}.get(number, "")
 
 
 def _locale(site: Site) -> Finding | None:
-    """Return that Python inside uWSGI takes file names for ASCII."""
-    # The first that is set counts, setlocale(3). PEP 538 and 540, which make UTF-8 of "C", are the
-    # work of the program python3, and not of the library that uWSGI has in it.
+    """Return that Python inside uWSGI uses ASCII for file names."""
+    # The first that is set counts, setlocale(3). PEP 538 and 540, which turn "C" into UTF-8, are
+    # implemented in the program python3, not in the library that uWSGI embeds.
     told = [site.app.environment.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG")]
     locale = next(filter(None, told), "")
     if locale not in ("", "C", "POSIX") or site.app.environment.get("PYTHONUTF8") == "1":

@@ -1,4 +1,4 @@
-"""Why a site's vassal does not run: its Emperor's log says so, and what the vassal said before it ended."""
+"""Find out why a site's vassal does not run, from the Emperor's log and the vassal's last lines in it."""
 
 import itertools
 import re
@@ -38,7 +38,7 @@ CAUSES = Causes(
     }
 )
 
-# What an Emperor says of a vassal, the latest of which counts: core/emperor.c.
+# An Emperor's messages about a vassal, of which the latest counts: core/emperor.c.
 REFUSED = "invalid permissions for vassal"
 ENDED = "curse the uwsgi instance"
 FAILED = f"{ENDED}|removed uwsgi instance|dropping privileges|bad behaving vassal|throttle level"
@@ -47,7 +47,7 @@ WELL = f"{READY}|has been spawned|reload the uwsgi instance|stop the uwsgi insta
 
 
 def wrong(site: Site) -> Finding | None:
-    """Return why no vassal answers for a site; ``None`` when one does, or where there is no Emperor."""
+    """Return why no vassal serves a site; ``None`` if one does, or if there is no Emperor."""
     if site.app.vassals is None or _answers(site):
         return None
     if site.app.vassal is None:
@@ -62,7 +62,7 @@ def wrong(site: Site) -> Finding | None:
         owner = f"{vassal.uid}:{vassal.gid}"
         return CAUSES.broken(site, "vassal-refused", latest, owner=owner)
     if vassal.master and not re.search(FAILED, latest):
-        return None  # it runs: the hops say what keeps it from answering
+        return None  # it runs; the hops find out why it does not answer
     ready = max((n for n in places if re.search(READY, log[n])), default=-1)
     ends = [n for n in places if n > ready and ENDED in log[n]]
     if not ends:
@@ -81,13 +81,13 @@ def _missing(site: Site) -> Finding | None:
     try:
         socket = site.link.address
     except StackError:
-        return None  # the hops say why
+        return None  # the hops find out why
     address = socket if isinstance(socket, str) else f"port {socket[1]}"
     if any(
         re.search(r"^\s*(?:uwsgi-)?socket\s*=.*\$\(", vassal.text, re.MULTILINE)
         for vassal in site.app.vassals or ()
     ):
-        return None  # from an environment that nobody sees
+        return None  # from an environment that cannot be seen
     known = ", ".join(sorted(vassal.name for vassal in site.app.vassals or ())) or "none"
     return CAUSES.broken(
         site, "vassal-missing", f"its vassals: {known}", address=address, host=site.visitor.host
@@ -95,7 +95,7 @@ def _missing(site: Site) -> Finding | None:
 
 
 def _last_words(log: list[str], places: list[int]) -> list[str]:
-    """Return what a vassal said before it ended last: between two lines of the Emperor about it."""
+    """Return a vassal's last lines before it last ended: those between two lines of the Emperor about it."""
     said: list[str] = []
     for start, end in itertools.pairwise(places):
         if ENDED in log[end]:
@@ -104,7 +104,7 @@ def _last_words(log: list[str], places: list[int]) -> list[str]:
 
 
 def _failed(site: Site, times: int, said: list[str]) -> Finding:
-    """Return why a vassal ends, and what helps against that where its words are known ones."""
+    """Return why a vassal ends, with a fix if its message is a known one."""
     for cause, pattern in app_container.REASONS.items():
         lines = [line for line in said if re.search(pattern, line)][-3:]
         if lines:

@@ -1,12 +1,12 @@
 """
-What is sent into a container and run there: files with nothing but a standard library in them.
+The probes: files that are sent into a container and run there, with the standard library only.
 
-They are read as data, wherever this package is installed.
+They are read as package data, wherever this package is installed.
 """
 
 from importlib.resources import files
 
 
 def source(name: str) -> str:
-    """Return the text of a probe, by its file's name."""
+    """Return the source of a probe, by file name."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")

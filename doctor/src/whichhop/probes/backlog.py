@@ -1,9 +1,9 @@
 """
-How many connections wait at a listening socket: what ``ss -xl`` and ``ss -tl`` show.
+Count the connections that wait at a listening socket, as ``ss -xl`` and ``ss -tl`` do.
 
-uWSGI itself cannot tell for a Unix socket: its stats say 0 however many wait. The kernel's answer,
-sock_diag(7), belongs to the network of the process that listens, so this file is run in the
-app's container, where there is hardly ever an ``ss``. Standard library only, Python 3.9 or later.
+For a Unix socket, uWSGI's own stats always say 0. The kernel, asked by sock_diag(7), knows, but only in the
+network namespace of the listening process. So this file is run in the app's container, which rarely
+has ``ss``. Standard library only, Python 3.9 or later.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ UNIX_DIAG_VFS, UNIX_DIAG_RQLEN = 1, 4
 
 
 def unix(path: str) -> list[int]:
-    """Return how many wait at a Unix socket, and how many may; empty when nobody listens there."""
-    # By its file, not by its name: that may be another one since uWSGI bound it (it was renamed).
-    # An inode's number is its file system's own: two small ones may have the same.
+    """Return how many connections wait at a Unix socket, and the limit; empty if nothing listens there."""
+    # By its inode, not its name, which may have changed since uWSGI bound it (it was renamed).
+    # Inode numbers are unique only within a file system, so compare the device, too.
     status = Path(path).stat()
-    device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)  # as the kernel has it inside
+    device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)  # the kernel's internal form
     wanted = struct.pack("=II", status.st_ino & 0xFFFFFFFF, device)
     show = (1 << TCP_LISTEN, 0, SHOW_FILE_AND_QUEUE, 0, 0)
     request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, *show)
@@ -43,14 +43,14 @@ def unix(path: str) -> list[int]:
                 length, kind = struct.unpack_from("=IH", data)
                 if kind != SOCK_DIAG_BY_FAMILY:
                     return []
-                attributes = _attributes(data[32:length])  # behind nlmsghdr and unix_diag_msg
+                attributes = _attributes(data[32:length])  # after nlmsghdr and unix_diag_msg
                 if attributes.get(UNIX_DIAG_VFS) == wanted:
                     return list(struct.unpack("=II", attributes[UNIX_DIAG_RQLEN]))
                 data = data[length + 3 & ~3 :]
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
-    """Return netlink attributes by their number."""
+    """Return netlink attributes by number."""
     found = {}
     while len(data) >= 4:
         length, number = struct.unpack_from("=HH", data)
@@ -60,7 +60,7 @@ def _attributes(data: bytes) -> dict[int, bytes]:
 
 
 def tcp(port: int) -> list[int]:
-    """Return how many wait at a TCP port; how many may, /proc/net/tcp does not say. proc(5)."""
+    """Return how many connections wait at a TCP port; /proc/net/tcp does not show the limit. proc(5)."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:

@@ -1,4 +1,4 @@
-"""Connects to a socket, a path or host:port, and prints what the kernel answered; as connect.pl does."""
+"""Connect to a socket (a path or host:port) and print "connected" or the kernel's error, as connect.pl does."""
 
 import socket
 import sys

@@ -1,10 +1,10 @@
 """
-What can only be seen from inside the app container, as one JSON object on stdout.
+Report what can only be seen from inside the app container, as one JSON object on stdout.
 
-It is run there with the site's Python (3.9 or later), as the user of the uWSGI workers, with their
-environment and in their working directory: it sees settings, files and database as they do. Standard
-library and the site itself only; it writes nothing itself. ``whichhop.target.app_service`` runs it, and
-``whichhop.target.site_report`` has names for its answer.
+It is run with the site's Python (3.9 or later), as the user of the uWSGI workers, with their environment
+and in their working directory, so that it sees settings, files and database as they do. It uses only the
+standard library and the site, and writes nothing. ``whichhop.target.app_service`` runs it, and
+``whichhop.target.site_report`` parses its report.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-SECONDS = 9  # then this process is ended, whatever the site does
-PAGE_SECONDS = 5  # and the one that asks for the front page, which may take long by itself
+SECONDS = 9  # after which this process is killed, whatever the site does
+PAGE_SECONDS = 5  # the same for the process that requests the front page, which may be slow
 
 
 def read(path: str) -> str:
-    """Return the text of a file, empty when it cannot be read."""
+    """Return the text of a file; "" if it cannot be read."""
     try:
         return Path(path).read_bytes().decode(errors="replace")
     except OSError:
@@ -40,7 +40,7 @@ def read(path: str) -> str:
 
 
 def problem(error: BaseException) -> dict[str, Any]:
-    """Return an exception as its last line, and the line of the site's own code that led to it."""
+    """Return the last line of an exception, and the line of the site's own code that led to it."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if "-packages/" not in f.filename and f.filename[:1] != "<"]
     own = [f for f in own if "/lib/python" not in f.filename]
@@ -54,10 +54,10 @@ def problem(error: BaseException) -> dict[str, Any]:
 
 def uwsgi_options(pid: int, command: list[str], workdir: str) -> dict[str, list[str]]:
     """
-    Return the options of a uWSGI process: of its command line, environment and ini files.
+    Return the options of a uWSGI process, from its command line, environment and ini files.
 
-    ``command`` is the container's, for a uWSGI that has written something else over its own
-    (auto-procname); relative files are looked for where it was started, too.
+    ``command`` is the container's command, for a uWSGI that has overwritten its own command line
+    (auto-procname). Relative paths are also looked up in the directory where it was started.
 
     https://uwsgi-docs.readthedocs.io/en/latest/Configuration.html
     """
@@ -105,7 +105,7 @@ def uwsgi_options(pid: int, command: list[str], workdir: str) -> dict[str, list[
 
 
 def ini(file: str) -> list[str]:
-    """Return the lines of an ini file's section [uwsgi] that set something."""
+    """Return the lines with options in an ini file's section [uwsgi]."""
     found, section = [], ""
     for line in read(file).splitlines():
         if line.startswith("["):
@@ -117,16 +117,16 @@ def ini(file: str) -> list[str]:
 
 def misspelt(program: str, options: dict[str, list[str]]) -> list[str]:
     """
-    Return the ini options that this uWSGI does not have: without ``strict`` it ignores them.
+    Return unknown options in ini files, which uWSGI ignores without ``strict``.
 
-    Names that another line uses as %(name) are variables of the file's own.
+    Names that another line uses as %(name) are variables, not options.
     """
     if "strict" in options:
         return []
     if "uwsgi" not in program:
-        program = "uwsgi"  # an extension of the interpreter, with a script of that name
+        program = "uwsgi"  # uWSGI as a Python extension, with a script of that name
     plugins = [f"--plugin={name}" for key in ("plugin", "plugins") for name in options.get(key, [])]
-    call = [program, *plugins, "--help"]  # the options of a plugin are known once it is loaded
+    call = [program, *plugins, "--help"]  # a plugin's options are known only once it is loaded
     listing = subprocess.run(call, capture_output=True, text=True, timeout=3).stdout
     known = set(re.findall(r"--([\w-]+)", listing))
     lines = [line for file in options.get("ini", []) for line in ini(file)]
@@ -135,7 +135,7 @@ def misspelt(program: str, options: dict[str, list[str]]) -> list[str]:
     return sorted(given - known - used) if len(known) > 100 else []
 
 
-# Options of which uWSGI takes the digits at the start, and drops the rest without a word.
+# Options of which uWSGI uses only the leading digits and silently drops the rest.
 NUMBERS = (
     "buffer-size", "cheaper", "harakiri", "http-timeout", "limit-post", "listen", "max-fd",
     "max-requests", "max-vars", "post-buffering", "processes", "reload-mercy", "reload-on-as",
@@ -144,7 +144,7 @@ NUMBERS = (
 
 
 def uwsgi(program: str, options: dict[str, list[str]]) -> dict[str, Any]:
-    """Return how uWSGI was started, as far as a hop judges it. No secret is among them."""
+    """Return the options of uWSGI that the hops check. They contain no secret."""
     wanted = (
         "die-on-term", "hook-master-start", "stats", "stats-server",
         "logdate", "log-date", "log-prefix", "log-encoder",
@@ -153,7 +153,7 @@ def uwsgi(program: str, options: dict[str, list[str]]) -> dict[str, Any]:
     try:
         wrong = misspelt(program, options)
     except (OSError, subprocess.SubprocessError):
-        wrong = []  # no help to be had, no judgement
+        wrong = []  # without --help, unknown options cannot be found
     return {
         "options": {name: options[name] for name in wanted if name in options},
         "misspelt": wrong,
@@ -162,8 +162,8 @@ def uwsgi(program: str, options: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def load_site(options: dict[str, list[str]]) -> dict[str, Any]:
-    """Load the WSGI module as uWSGI does, so that the settings are the ones that it found."""
-    # Code that runs in uWSGI may import these modules, which exist nowhere else.
+    """Load the WSGI module as uWSGI does, so that the same settings are found."""
+    # Code for uWSGI may import these modules, which exist only there.
     sys.modules["uwsgi"] = sys.modules["uwsgidecorators"] = mock.MagicMock()
     for name in ("virtualenv", "venv", "home", "pyhome"):
         for home in options.get(name, []):
@@ -202,7 +202,7 @@ def load_site(options: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def set_up() -> dict[str, Any]:
-    """Load the apps, as get_wsgi_application() does: a module may leave that to uWSGI's callable."""
+    """Load the apps, as get_wsgi_application() does: a WSGI module may do so only at the first request."""
     import django
     from django.apps import apps
 
@@ -212,7 +212,7 @@ def set_up() -> dict[str, Any]:
 
 
 def settings() -> dict[str, Any]:
-    """Return the settings that decide whether the hops fit together. No secret is among them."""
+    """Return the settings on which the hops must agree. They contain no secret."""
     from django.conf import settings
 
     names = (
@@ -230,19 +230,19 @@ def settings() -> dict[str, Any]:
         "host": str(default.get("HOST", "")),
         "port": str(default.get("PORT", "")),
     }
-    # The first host that it takes for its own; "localhost" where it takes any.
+    # The first host that it allows; "localhost" if it allows any.
     hosts = [name.lstrip(".") for name in settings.ALLOWED_HOSTS if "*" not in name]
     any_host = settings.DEBUG or "*" in settings.ALLOWED_HOSTS or "localhost" in hosts
     found["host"] = "localhost" if any_host or not hosts else hosts[0]
     try:
         found["has_secret_key"] = bool(settings.SECRET_KEY)
-    except Exception:  # Django itself raises when it is empty
+    except Exception:  # Django itself raises if it is empty
         found["has_secret_key"] = False
     return found
 
 
 def urls() -> dict[str, Any]:
-    """Import the URLconf, as the first request does, and return where one can log in."""
+    """Import the URLconf, as the first request does, and return the login URLs."""
     from django.urls import NoReverseMatch, get_resolver, reverse
 
     def patterns(resolver: Any) -> None:
@@ -276,7 +276,7 @@ def log_handlers() -> dict[str, Any]:
 
 
 def page(host: str) -> dict[str, Any]:
-    """Answer a request for / here, so that an exception shows which nobody logged."""
+    """Answer a request for / in this process, to see an exception that is not logged."""
     from django.conf import settings
     from django.test import Client
 
@@ -289,7 +289,7 @@ def page(host: str) -> dict[str, Any]:
 
 
 def access(path: Path) -> dict[str, Any]:
-    """Return what is at a path: owner, mode, and whether this user may read and write it."""
+    """Return owner and mode of a path, and whether this user may read and write it."""
     try:
         status = path.stat()
         room = os.statvfs(path)
@@ -301,8 +301,7 @@ def access(path: Path) -> dict[str, Any]:
         "owner": f"{status.st_uid}:{status.st_gid}",
         "readable": os.access(path, os.R_OK),
         "writable": os.access(path, os.W_OK),
-        # Block devices and the network report no size when they have none to report; nor some file
-        # systems how many files there may be.
+        # A total of 0 means "not known": some file systems report no size, or no number of inodes.
         "full": (room.f_blocks > 0 and room.f_bavail * room.f_frsize < 64 * 1024)
         or (room.f_files > 0 and room.f_favail == 0),
     }
@@ -310,9 +309,9 @@ def access(path: Path) -> dict[str, Any]:
 
 def static_sample() -> dict[str, Any]:
     """
-    Return one static file: its address, the collected file, and the one that it was collected from.
+    Return one static file: its URL, the collected file, and the file that it was collected from.
 
-    The admin's style sheet, or else the first style sheet that is found; nothing without any.
+    It is the admin's style sheet, or else the first style sheet that is found.
     """
     from django.conf import settings
     from django.contrib.staticfiles import finders
@@ -324,7 +323,7 @@ def static_sample() -> dict[str, Any]:
         reverse("admin:index")
         routed = True
     except NoReverseMatch:
-        routed = False  # installed, and not used
+        routed = False  # installed but not used
     if not routed or not finders.find(name):
         names = (path for finder in finders.get_finders() for path, _ in finder.list([]))
         own = (path for path in names if not path.startswith("admin/"))
@@ -332,11 +331,11 @@ def static_sample() -> dict[str, Any]:
     if not name:
         return {"url": ""}
     source = str(finders.find(name))
-    url = str(staticfiles_storage.url(name))  # with the hash of its content, or without
+    url = str(staticfiles_storage.url(name))  # with or without a hash in the name
     if not url.startswith(settings.STATIC_URL) or url.startswith(("http:", "https:", "//")):
         return {"url": "", "elsewhere": url}
     collected = ""
-    with contextlib.suppress(Exception):  # without STATIC_ROOT there is no such path
+    with contextlib.suppress(Exception):  # without STATIC_ROOT, there is no path
         collected = str(staticfiles_storage.path(url[len(settings.STATIC_URL) :]))
     hashed = url != settings.STATIC_URL + name
     return {"url": url, "file": collected, "source": source, "hashed": hashed}
@@ -346,7 +345,7 @@ def media_sample(root: str) -> dict[str, Any]:
     """
     Return the newest public upload, if any, and the directories that uploads are written to.
 
-    Nothing but why, where there are none to judge.
+    If there is nothing to check, return only the reason.
     """
     from django.apps import apps
     from django.conf import settings
@@ -364,10 +363,10 @@ def media_sample(root: str) -> dict[str, Any]:
         if location and "staticfiles" not in storage.get("BACKEND", ""):
             places.append(Path(location))
     below = [path for place in places if os.access(place, os.R_OK) for path in place.iterdir()]
-    # What this user may not even enter is somebody else's, such as lost+found.
+    # A directory that this user may not enter, such as lost+found, is not for uploads.
     places += [path for path in below if path.is_dir() and os.access(path, os.X_OK)]
     places.append(Path(settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir()))
-    if not places[0].exists():  # Django makes it with the first upload, if it may
+    if not places[0].exists():  # Django creates it with the first upload, if it may
         places[0] = next(path for path in places[0].parents if path.exists())
     files = [p for p in Path(root).rglob("*") if p.is_file() and not p.name.startswith(".")]
     newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
@@ -403,12 +402,12 @@ def tables() -> list[str]:
         for model in apps.get_models()
         if model._meta.managed and router.allow_migrate_model("default", model)
     ]
-    # A name with quotes or dots is a way into another schema, which is not looked at here.
+    # A name with quotes or dots refers to another schema, which is not checked here.
     return [n for n in wanted if convert(n) not in there and not re.search(r'["`.]', n)]
 
 
 def sqlite(name: str) -> dict[str, Any]:
-    """Return who may do what with an SQLite file, and whether the write lock can be had."""
+    """Return the access rights of an SQLite file, and whether the write lock can be taken."""
     beside = [Path(f"{name}{end}") for end in ("-wal", "-shm")]
     places = [Path(name).parent, Path(name), *(path for path in beside if path.exists())]
     report: dict[str, Any] = {"places": [access(place) for place in places]}
@@ -423,7 +422,7 @@ def sqlite(name: str) -> dict[str, Any]:
 
 
 def connect() -> dict[str, Any]:
-    """Connect to a database server; the exception says why not."""
+    """Connect to a database server; raise what its client library raises."""
     from django.db import connection
 
     connection.settings_dict.setdefault("OPTIONS", {})
@@ -440,13 +439,13 @@ def beside(
     function: Callable[..., dict[str, Any]], *arguments: Any
 ) -> Callable[[], dict[str, Any]]:
     """
-    Start a function in a process of its own; return a function that waits for its result.
+    Start a function in a forked process; return a function that waits for its result.
 
-    It may never end: then its process does, and the result says so. It runs on what is loaded here.
+    If it does not end in time, the process is killed and the result says so.
     """
     from django.db import connections
 
-    connections.close_all()  # two processes cannot share one
+    connections.close_all()  # processes cannot share one
     reading, writing = os.pipe()
     if os.fork() == 0:
         signal.alarm(PAGE_SECONDS)
@@ -471,7 +470,7 @@ def beside(
 def report(
     host: str, pid: int, program: str, directory: str, command: list[str], workdir: str
 ) -> dict[str, Any]:
-    """Return all that can be seen; a part that fails is an object with ``error``."""
+    """Return all parts of the report; a part that fails is an object with ``error``."""
     found: dict[str, Any] = {}
 
     def part(name: str, function: Callable[..., dict[str, Any]], *arguments: Any) -> bool:
@@ -482,7 +481,7 @@ def report(
         return "error" not in found[name]
 
     with contextlib.suppress(OSError):
-        os.chdir(directory)  # where uWSGI runs; we were started somewhere else
+        os.chdir(directory)  # uWSGI's directory; the probe was started elsewhere
     options = uwsgi_options(pid, command, workdir)
     part("uwsgi", uwsgi, program, options)
     if not part("load", load_site, options):
@@ -502,7 +501,7 @@ def report(
     if root := found["settings"]["MEDIA_ROOT"]:
         part("media", media_sample, root)
     database = found["settings"]["DATABASE"]
-    # Django would make an empty database where there is none, and we change nothing.
+    # Django would create a missing database file, and the probe must change nothing.
     if database["engine"].endswith("sqlite3"):
         if not part("sqlite", sqlite, database["name"]):
             return found
@@ -517,10 +516,10 @@ def report(
 
 
 if __name__ == "__main__":
-    signal.alarm(SECONDS)  # the default action ends the process, also inside C code
+    signal.alarm(SECONDS)  # the default action kills the process, even inside C code
     sys.dont_write_bytecode = True
     with contextlib.suppress(OSError):
-        # If there is not enough memory for one more copy of the site: end us, and no worker.
+        # If memory for one more copy of the site runs out, the kernel should kill this process, not a worker.
         Path("/proc/self/oom_score_adj").write_text("1000")
     answer = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

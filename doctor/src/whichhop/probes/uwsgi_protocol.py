@@ -1,11 +1,10 @@
 """
-The uwsgi protocol, client side: what nginx says to uWSGI, said by us.
+A client for the uwsgi protocol, which nginx speaks to uWSGI.
 
 https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 
-Only the standard library, and one file: it is also run inside a container, beside a socket
-that cannot be reached from outside (``whichhop.target.stack.Stack.uwsgi``), with the Python that is there (3.9
-or later).
+One file with only the standard library: it is also run inside a container, where the socket is
+(``whichhop.target.stack.Stack.uwsgi``), with the Python that is there (3.9 or later).
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 PYTHON = 0  # modifier1 of a WSGI request
-PING = 100  # modifier1 of "are you there?"
+PING = 100  # modifier1 of a ping
 
 
 class Response(NamedTuple):
-    """What came back: status code, headers in order (names in lower case), body."""
+    """An answer: status code, headers in order (names in lower case), body."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -32,9 +31,9 @@ class Response(NamedTuple):
 
 def packet(variables: Mapping[str, str], modifier1: int = PYTHON, modifier2: int = 0) -> bytes:
     """
-    Return the bytes that open a request: a 4-byte header and the block of variables.
+    Return the first packet of a request: a 4-byte header and the block of variables.
 
-    Raise ``struct.error`` when the block is longer than the 65,535 bytes that its size field holds.
+    Raise ``struct.error`` if the block is longer than 65,535 bytes, the limit of its size field.
     """
     block = b"".join(
         struct.pack("<H", len(text)) + text
@@ -46,22 +45,22 @@ def packet(variables: Mapping[str, str], modifier1: int = PYTHON, modifier2: int
 
 def exchange(address: str | tuple[str, int], data: bytes, timeout: float = 5) -> bytes:
     """
-    Send ``data`` to a socket, a path or ``(host, port)``, and return all that comes back.
+    Send ``data`` to a socket, a path or ``(host, port)``, and return everything that it answers.
 
-    Raise ``OSError`` when it cannot be reached, or stays silent for ``timeout`` seconds.
+    Raise ``OSError`` if it cannot be reached, or sends nothing for ``timeout`` seconds.
     """
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family) as connection:
         connection.settimeout(timeout)
         connection.connect(address if isinstance(address, str) else tuple(address))
-        if data:  # who speaks first (the stats server) may have closed by now; even sending nothing then fails
+        if data:  # the stats server sends at once and may have closed by now; then even sending nothing fails
             connection.sendall(data)
         with connection.makefile("rb") as stream:
             return stream.read()
 
 
 def ping(address: str | tuple[str, int], timeout: float = 5) -> bool:
-    """Return whether a uWSGI answers a ping; raise ``OSError`` as ``exchange`` does."""
+    """Return whether uWSGI answers a ping; raise ``OSError`` as ``exchange`` does."""
     return exchange(address, packet({}, PING), timeout) == struct.pack("<BHB", PING, 0, 1)
 
 
@@ -93,11 +92,11 @@ def request(
 
 def http(address: str | tuple[str, int], host: str, timeout: float = 5) -> Response:
     """
-    Return the answer to the same request in plain HTTP: who answers this speaks no uwsgi.
+    Return the answer to the same request in plain HTTP; a server that answers it does not speak uwsgi.
 
-    Raise as ``request`` does. To a uwsgi socket these bytes are the start of a packet of 21,573
+    Raise as ``request`` does. To a uwsgi socket, these bytes are the start of a packet of 21,573
     bytes ("ET" of "GET", https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html): a worker may
-    wait for the rest of it until we hang up.
+    wait for the rest until the client hangs up.
     """
     call = f"GET / HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     return parse(exchange(address, call.encode(), timeout))
@@ -105,10 +104,11 @@ def http(address: str | tuple[str, int], host: str, timeout: float = 5) -> Respo
 
 def stats(address: str | tuple[str, int], timeout: float = 5) -> list[str]:
     """
-    Return what each worker does, in words, as uWSGI's stats server knows it.
+    Return what each worker does, in words, according to uWSGI's stats server.
 
-    https://uwsgi-docs.readthedocs.io/en/latest/StatsServer.html. Of a request, only method and path:
-    the rest is the visitor's. Raise ``OSError`` when nobody answers, ``ValueError`` when it is no JSON.
+    https://uwsgi-docs.readthedocs.io/en/latest/StatsServer.html
+    Of a request, only method and path are shown: the rest is private. Raise ``OSError`` without an answer,
+    ``ValueError`` if it is not JSON.
     """
     said = []
     for worker in json.loads(exchange(address, b"", timeout))["workers"]:
@@ -125,7 +125,7 @@ def stats(address: str | tuple[str, int], timeout: float = 5) -> list[str]:
 
 
 def parse(answer: bytes) -> Response:
-    """Return an answer's parts; raise ``ValueError`` when it is not HTTP."""
+    """Return the parts of an answer; raise ``ValueError`` if it is not HTTP."""
     head, separator, content = answer.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     if not separator or not lines[0].startswith("HTTP/"):

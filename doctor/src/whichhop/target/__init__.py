@@ -1,1 +1,1 @@
-"""What is examined: a Compose project, its services with nginx and uWSGI, and the link between them."""
+"""The target of the checks: a Compose project, its services with nginx and uWSGI, and the link between them."""

@@ -1,7 +1,7 @@
 """
-The service with uWSGI: its process, its environment, and the site as a probe loads it beside it.
+The service with uWSGI: its process, its environment, and the site as a probe loads it beside uWSGI.
 
-Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+Nothing here draws conclusions. What cannot be seen raises ``StackError``, which the hop then reports.
 """
 
 import json
@@ -26,10 +26,10 @@ Address = str | tuple[str, int]
 
 class AppService(Service):
     """
-    The service with uWSGI, or with an Emperor, of whose vassals one is the site's.
+    The service with uWSGI, or with an Emperor that has a vassal for the site.
 
-    ``socket`` looks up where nginx expects it; ``host`` is the one that nginx knows, empty when it takes
-    any.
+    ``socket`` returns the address at which nginx expects it; ``host`` is nginx's name for the site, or "" if
+    nginx accepts any.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class AppService(Service):
     @cached_property
     def uwsgi(self) -> Process:
         """
-        uWSGI's master process, or the only one; under an Emperor, that of the site's vassal.
+        uWSGI's master process, or its only one; under an Emperor, that of the site's vassal.
 
-        Raise ``StackError`` when none runs.
+        Raise ``StackError`` if none runs.
         """
         if self.vassal:
             if self.vassal.master:
@@ -62,7 +62,7 @@ class AppService(Service):
 
     @property
     def runs_uwsgi(self) -> bool:
-        """Whether its container has a uWSGI in it now."""
+        """Whether uWSGI runs in its container now."""
         try:
             return bool(self.uwsgi)
         except StackError:
@@ -70,7 +70,7 @@ class AppService(Service):
 
     @cached_property
     def vassals(self) -> list[Vassal] | None:
-        """The vassals in its container; ``None`` when no Emperor runs there, or nothing at all."""
+        """The vassals in its container; ``None`` if no Emperor, or nothing at all, runs there."""
         try:
             return emperor.look(self.stack, self.name, self.processes)
         except StackError:
@@ -78,7 +78,7 @@ class AppService(Service):
 
     @cached_property
     def vassal(self) -> Vassal | None:
-        """The vassal that has the site's socket; ``None`` when there is none, or no Emperor."""
+        """The vassal that has the site's socket; ``None`` if there is none, or no Emperor."""
         if not self.vassals:
             return None
         try:
@@ -101,16 +101,16 @@ class AppService(Service):
     @cached_property
     def environment(self) -> dict[str, str]:
         """
-        The environment that uWSGI was started with. It holds secrets: never show it.
+        The environment that uWSGI was started with. It contains secrets: never print it.
 
-        Its container's, where uWSGI has written its process name over its own (auto-procname).
+        If uWSGI has overwritten it with its process name (auto-procname), the container's environment.
         """
         command = ("cat", f"/proc/{self.uwsgi.pid}/environ")
 
         def read() -> str:
             return self.exec(*command, user="0", privileged=True).out
 
-        items = (read() or read()).split("\0")  # never empty: the engine lost the answer
+        items = (read() or read()).split("\0")  # if empty, the engine lost the answer
         if not any(item.startswith("PATH=") for item in items):
             items = self.attributes["Config"]["Env"]
         pairs = (item.partition("=") for item in items)
@@ -122,11 +122,11 @@ class AppService(Service):
 
     @cached_property
     def _python(self) -> str:
-        """The interpreter to run things with beside uWSGI; raise ``StackError`` with none."""
+        """The interpreter for running probes beside uWSGI; raise ``StackError`` if there is none."""
         program = self.uwsgi.command.split(" ")[0]
         if "python" in program:
             return program
-        # uWSGI finds the virtual environment that it is installed in; so does the Python beside it.
+        # uWSGI uses the virtual environment that it is installed in; so does the Python beside it.
         homes = [str(PurePosixPath(path).parent) for path in (program, self.uwsgi.program)]
         homes.append(self.environment.get("VIRTUAL_ENV", "") + "/bin")
         tried = [f"{home}/python3" for home in homes if home.startswith("/") and home != "/bin"]
@@ -141,11 +141,11 @@ class AppService(Service):
 
     @property
     def _beside_uwsgi(self) -> str:
-        """The user to run things as that use the socket: in a vassal's case, that user alone may."""
+        """The user for probes that use the socket; a vassal's socket is only for the vassal's user."""
         return str(self.identity) if self.vassal and self.vassal.master else ""
 
     def waiting(self, address: Address) -> list[int]:
-        """Return how many connections wait at a socket, and how many may; empty when nobody can tell."""
+        """Return how many connections wait at a socket, and the limit; empty if that cannot be found out."""
         command = (self._python, "-c", probes.source("backlog.py"), json.dumps(address))
         found: list[int] = json.loads(self.exec(*command, user=self._beside_uwsgi).out)
         return found
@@ -154,7 +154,7 @@ class AppService(Service):
         """
         Call ``whichhop.probes.uwsgi_protocol`` beside uWSGI, at a socket, and return the result.
 
-        Raise ``StackError`` with the reason when nobody answers.
+        Raise ``StackError`` with the reason if there is no answer.
         """
         return self.stack.uwsgi(
             function,
@@ -170,14 +170,14 @@ class AppService(Service):
 
     @property
     def report(self) -> SiteReport:
-        """What the probe reports of the site; raise ``StackError`` when that cannot be had."""
+        """The probe's report on the site; raise ``StackError`` if there is none."""
         if isinstance(self._report, str):
             raise StackError(self._report)
         return self._report
 
     @cached_property
     def log_beginning(self) -> str:
-        """A regular expression for how uWSGI begins the lines of its log."""
+        """A regular expression for the start of uWSGI's log lines."""
         try:
             return uwsgi_log.beginning(known(self.report.uwsgi).options)
         except StackError:
@@ -185,7 +185,7 @@ class AppService(Service):
 
     @cached_property
     def _report(self) -> SiteReport | str:
-        """The report, or why there is none: nobody asks, and waits, twice."""
+        """The report, or why there is none; cached, so that the probe runs only once."""
         try:
             worker = workers(self.processes, self.uwsgi)[0]
             attributes = self.attributes

@@ -1,4 +1,4 @@
-"""What a certificate says, as ``getpeercert`` gives it: for the hop `tls`, from inside and from outside."""
+"""Read certificates in the form of ``getpeercert``; for hop `tls`, from inside and from outside."""
 
 import ssl
 import time
@@ -13,22 +13,22 @@ OTHER_NAME = {62, 64}  # a host name, an IP address
 
 
 def names(leaf: dict[str, Any]) -> list[str]:
-    """Return the hosts that a certificate is for."""
+    """Return the host names and addresses of a certificate."""
     return [value for _, value in leaf.get("subjectAltName", ())]
 
 
 def seconds(when: str) -> float:
-    """Return a certificate's time as seconds since 1970."""
+    """Return a time from a certificate as seconds since the epoch."""
     return ssl.cert_time_to_seconds(when)
 
 
 def days_left(leaf: dict[str, Any]) -> float:
-    """Return how many days a certificate still has; less than none when it has expired."""
+    """Return in how many days a certificate expires; negative if it has expired."""
     return (seconds(leaf["notAfter"]) - time.time()) / 86_400
 
 
 def name(distinguished: Any) -> str:
-    """Return a subject or issuer in a few words."""
+    """Return a short name of a subject or issuer."""
     parts = dict(pair for relative in distinguished for pair in relative)
     keys = ("organizationName", "commonName", "organizationalUnitName")
     return " ".join(parts[key] for key in keys if key in parts) or "nobody"
@@ -36,8 +36,8 @@ def name(distinguished: Any) -> str:
 
 def chain_ends_early(problem: int, chain: list[dict[str, Any]]) -> bool:
     """
-    Return whether an intermediate certificate is missing, by OpenSSL's number and what was sent.
+    Return whether an intermediate certificate is missing, by OpenSSL's error number and the chain that was sent.
 
-    A public authority says where its own certificate is: the last one sent is not the end.
+    If the last certificate sent names where its issuer's certificate can be found, the chain is incomplete.
     """
     return problem in (ISSUER_UNKNOWN, LEAF_ALONE) and bool(chain[-1].get("caIssuers"))

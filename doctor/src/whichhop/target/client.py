@@ -1,10 +1,10 @@
 """
-What a client of a site can do and see: connect, shake hands, ask, send a form as a browser does.
+An HTTP client for checks from outside: connect, do a TLS handshake, send requests and forms as browsers do.
 
-Nothing here judges. It speaks HTTP itself, on the standard library's parser: which address answered,
-what the certificate says, which cookie a browser would drop, and where an endless answer was cut off
-are what it is for, and what a library for HTTP hides. One request at a time; however slow, endless or
-odd a server is, each answer costs bounded time and memory, and so does all that a client asks.
+Nothing here draws conclusions. It implements HTTP itself, with the standard library's parser, because HTTP
+libraries hide what the checks need: which address answered, the certificate, cookies that a browser would drop,
+and where an endless answer was cut off. It sends one request at a time. However slow, endless or odd a server
+is, each answer, and all answers together, take limited time and memory.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import certifi
 from whichhop.target.page import Form
 
 TIMEOUT = 5  # seconds for an answer, from the connection to its last byte
-BUDGET = 18  # seconds for all that one client asks
+BUDGET = 18  # seconds for all requests of one client
 LIMIT = 512 * 1024  # bytes of a body; the rest is not read
 PORTS = {"http": 80, "https": 443}
 
@@ -33,11 +33,11 @@ Address = tuple[str, int]
 
 
 class NotHTTP(OSError):
-    """Something answered that is not HTTP."""
+    """The answer is not HTTP."""
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port: what a browser takes for one site."""
+    """Scheme, host and port, which define an origin for browsers."""
 
     scheme: str
     host: str
@@ -45,7 +45,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> "Origin":
-        """Return the origin of an address; raise ``ValueError`` when it has none."""
+        """Return the origin of a URL; raise ``ValueError`` if it has none."""
         parts = urlsplit(url)
         if parts.scheme not in PORTS or not parts.hostname or parts.username:
             raise ValueError(f"{url!r} is not an address such as https://staging.example.com")
@@ -55,7 +55,7 @@ class Origin(NamedTuple):
 
     @property
     def netloc(self) -> str:
-        """The host as a browser sends it: with its port, unless that is the scheme's own."""
+        """The host as browsers send it: with its port, unless that is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -65,7 +65,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Cookie:
-    """A cookie as the server set it; the names of its attributes are in lower case."""
+    """A cookie as the server set it; attribute names are in lower case."""
 
     name: str
     value: str
@@ -73,7 +73,7 @@ class Cookie:
 
     @classmethod
     def parse(cls, header: str) -> "Cookie":
-        """Return what a ``Set-Cookie`` header says. RFC 6265 section 5.2."""
+        """Return the cookie of a ``Set-Cookie`` header. RFC 6265 section 5.2."""
         pair, *rest = header.split(";")
         name, _, value = pair.partition("=")
         split = (item.partition("=") for item in rest)
@@ -81,7 +81,7 @@ class Cookie:
         return cls(name.strip(), value.strip(), attributes)
 
     def dropped(self, origin: Origin) -> str:
-        """Return why a browser does not send it back to the origin that set it; empty if it does."""
+        """Return why a browser does not send it back to the origin that set it; "" if it does."""
         domain = self.attributes.get("domain", "").lstrip(".").lower()
         if domain and not f".{origin.host}".endswith(f".{domain}"):
             return f"Domain={domain}"
@@ -92,11 +92,11 @@ class Cookie:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for an address."""
+    """The answer for a URL."""
 
     url: str
     status: int
-    headers: HTTPMessage  # any case; of repeated ones, get() returns the first
+    headers: HTTPMessage  # case-insensitive; for repeated ones, get() returns the first
     cookies: tuple[Cookie, ...]
     body: bytes
 
@@ -115,7 +115,7 @@ class Answer:
 
     @property
     def location(self) -> str:
-        """Where it redirects to, as a whole address; empty when it does not."""
+        """The absolute URL to which it redirects; "" if it does not."""
         location = self.headers.get("Location", "")
         if self.status not in (301, 302, 303, 307, 308) or not location:
             return ""
@@ -128,7 +128,7 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """How the page begins, without its tags."""
+        """The beginning of the page's text, without tags."""
         return " ".join(re.sub(r"<[^>]*>", " ", self.text[:4000]).split())[:80]
 
     def __str__(self) -> str:
@@ -138,21 +138,21 @@ class Answer:
 
 
 class Attempt(NamedTuple):
-    """An address that a name stands for, and why it takes no connection."""
+    """An address to which a name resolves, and why it accepts no connection."""
 
     address: Address
     error: OSError | None
 
 
 class Handshake(NamedTuple):
-    """What a TLS server shows: the protocol and its certificates, its own first, as ``getpeercert``."""
+    """What a TLS server shows: the protocol and its certificates, its own first, in the form of ``getpeercert``."""
 
     version: str
     chain: list[dict[str, Any]]
 
 
 class _Timed(io.RawIOBase):
-    """A socket as a file whose reads all end at one moment: drip by drip is no way around it."""
+    """A socket as a file with one deadline for all reads, which a server cannot evade by sending slowly."""
 
     def __init__(self, connection: socket.socket, until: float) -> None:
         self.connection, self.until = connection, until
@@ -169,7 +169,7 @@ class _Timed(io.RawIOBase):
 
 
 def left(until: float) -> float:
-    """Return the seconds until a moment; raise ``TimeoutError`` when it is over."""
+    """Return the seconds until a deadline; raise ``TimeoutError`` if it has passed."""
     seconds = until - time.monotonic()
     if seconds <= 0:
         raise TimeoutError("the time is over")
@@ -178,9 +178,9 @@ def left(until: float) -> float:
 
 def unverified() -> ssl.SSLContext:
     """
-    Return a context that shakes hands with anybody.
+    Return a context that accepts any certificate.
 
-    What is wrong with a certificate is said once, and must not hide the rest. Nothing secret is sent.
+    A faulty certificate is reported once and must not keep the rest from being checked. Nothing secret is sent.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -189,7 +189,7 @@ def unverified() -> ssl.SSLContext:
 
 
 def verifying() -> ssl.SSLContext:
-    """Return a context that trusts whom this machine trusts, or Mozilla's list where it has none."""
+    """Return a context that trusts this machine's certificate authorities, or Mozilla's list if it has none."""
     context = ssl.create_default_context()
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # stricter than any browser
     paths = ssl.get_default_verify_paths()
@@ -200,10 +200,10 @@ def verifying() -> ssl.SSLContext:
 
 class Client:
     """
-    A visitor of one host, without cookies of its own.
+    A client of one host, which keeps no cookies.
 
-    ``routes`` says by port to which addresses to connect instead of those that the name leads to, as
-    curl's ``--connect-to``; the server is asked as usual, by its name.
+    ``routes`` gives, by port, the addresses to connect to instead of those to which the name resolves, like
+    curl's ``--connect-to``; requests still carry the name.
     """
 
     def __init__(self, url: str, routes: Mapping[int, Sequence[Address]] | None = None) -> None:
@@ -218,7 +218,7 @@ class Client:
     # -- connections
 
     def resolve(self, port: int) -> list[Address]:
-        """Return what the name stands for, at most one address of each family. Raise ``OSError``."""
+        """Return at most one address of each family to which the name resolves. Raise ``OSError`` if there is none."""
         if port in self._routes:
             return list(self._routes[port])
         found: list[Any] = []
@@ -229,7 +229,7 @@ class Client:
             except (OSError, UnicodeError) as error:
                 found.append(error)
 
-        thread = threading.Thread(target=look_up, daemon=True)  # it cannot be interrupted
+        thread = threading.Thread(target=look_up, daemon=True)  # a lookup cannot be interrupted
         thread.start()
         thread.join(min(TIMEOUT, left(self.until)))
         if not found:
@@ -242,7 +242,7 @@ class Client:
         return list(reversed(first.values()))
 
     def attempts(self, port: int) -> list[Attempt]:
-        """Return each address of the name, and whether it takes connections; later ones go there."""
+        """Try each address of the name; return the results, and use one that works for later connections."""
         attempts = []
         for address in self.resolve(port):
             try:
@@ -255,7 +255,7 @@ class Client:
 
     @contextlib.contextmanager
     def _connected(self, port: int, until: float) -> Iterator[socket.socket]:
-        """Connect where this client connected before, or to the first address that takes it."""
+        """Connect to the address used before, or to the first that accepts the connection."""
         if port not in self._reached:
             attempts = self.attempts(port)
             if attempts[-1].error and port not in self._reached:
@@ -265,17 +265,17 @@ class Client:
 
     def handshake(self, origin: Origin, *, verify: bool) -> Handshake:
         """
-        Shake hands and return what the server shows.
+        Do a TLS handshake and return what the server shows.
 
-        Raise ``ssl.SSLCertVerificationError`` when asked to verify and this machine does not trust
-        it, another ``OSError`` when the two do not come together.
+        Raise ``ssl.SSLCertVerificationError`` if told to verify and this machine does not trust the
+        certificate, and another ``OSError`` if the handshake fails.
         """
         until = min(time.monotonic() + TIMEOUT, self.until)
         context = verifying() if verify else self._unverified
         with self._connected(origin.port, until) as plain:
             plain.settimeout(left(until))
             with context.wrap_socket(plain, server_hostname=origin.host) as tls:
-                # Public since Python 3.13; there since 3.10. getpeercert() is empty unless verified.
+                # Public since Python 3.13, private since 3.10. getpeercert() is empty without verification.
                 chain = cast(Any, tls)._sslobj.get_unverified_chain() or []
                 return Handshake(tls.version() or "", [item.get_info() for item in chain])
 
@@ -289,7 +289,7 @@ class Client:
         timeout: float | None = None,
     ) -> Answer:
         """
-        Return the answer to a GET, or a POST where there is a body; follow no redirect.
+        Return the answer to a GET, or to a POST if there is a body; do not follow redirects.
 
         Certificates are not verified. Raise ``TimeoutError``, ``NotHTTP`` or another ``OSError``.
         """
@@ -305,7 +305,7 @@ class Client:
             **({} if body is None else {"Content-Length": str(len(body))}),
             **(headers or {}),
         }
-        # Whatever stands in an address that a page links: no space and no line end gets out.
+        # A URL from a page may contain anything: never send a space or a line end.
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
         target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
         head = f"{'GET' if body is None else 'POST'} {target} HTTP/1.1\r\n"
@@ -322,14 +322,14 @@ class Client:
             try:
                 response.begin()
             except HTTPException as error:
-                if isinstance(error, OSError):  # closed without a word
+                if isinstance(error, OSError):  # closed without an answer
                     raise
                 raise NotHTTP(str(error).strip() or type(error).__name__) from None
             cookies = tuple(map(Cookie.parse, response.headers.get_all("Set-Cookie", [])))
             return Answer(url, response.status, response.headers, cookies, _read(response))
 
     def as_browser(self, page: Answer, *, every_cookie: bool = False) -> dict[str, str]:
-        """Return the headers with which a browser sends a form of a page back."""
+        """Return the headers with which a browser submits a form of a page."""
         origin = page.origin
         kept = [item for item in page.cookies if every_cookie or not item.dropped(origin)]
         headers = {"Origin": str(origin), "Referer": page.url}
@@ -340,13 +340,13 @@ class Client:
         return headers
 
     def submit(self, form: Form, headers: Mapping[str, str]) -> Answer:
-        """Send a form back as it came: hidden fields as they are, all others empty."""
+        """Submit a form: hidden fields as they are, all others empty."""
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         return self.ask(form.action, {**kind, **headers}, urlencode(form.fields).encode())
 
 
 def _read(response: HTTPResponse) -> bytes:
-    """Return the body as far as it comes, within the limits."""
+    """Return as much of the body as arrives within the limits."""
     body = b""
     with contextlib.suppress(OSError, HTTPException):
         while len(body) < LIMIT and (part := response.read1(LIMIT - len(body))):

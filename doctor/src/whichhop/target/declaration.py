@@ -1,8 +1,8 @@
 """
-What a project says of itself in its Compose file, under ``x-whichhop``: its own commands, files and logs.
+What a project declares in its Compose file under ``x-whichhop``: its own commands, files and logs.
 
-Nothing needs to be declared. Compose replaces a top-level key that a second file has, too, so that an
-overlay has a key of its own: each ``x-whichhop-NAME`` adds to ``x-whichhop``. doctor/README.md has them all.
+Nothing needs to be declared. If two files have the same top-level key, Compose uses only the last, so an
+overlay uses a key of its own: each ``x-whichhop-NAME`` adds to ``x-whichhop``. doctor/README.md lists all keys.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ KEY = "x-whichhop"
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a project declares; without it, everything is found by looking, or said in general words."""
+    """What a project declares; without it, everything is discovered, and fixes are general."""
 
-    address_variable: str = ""  # of nginx's container or a job before it: where visitors come to
-    request_id: str = ""  # a header of each answer, whose value is in the logs of nginx and the app
-    certificates: str = ""  # how the lines begin of services that see to nginx's certificate
-    words: Mapping[str, str] = field(default_factory=dict)  # for the braces of causes
+    address_variable: str = ""  # of nginx's container or a job before it; holds the public URL
+    request_id: str = ""  # the answer header whose value is in the logs of nginx and the app
+    certificates: str = ""  # the prefix of the log lines of services that manage the certificate
+    words: Mapping[str, str] = field(default_factory=dict)  # for the placeholders of causes
     fixes: Mapping[str, str] = field(default_factory=dict)  # by cause, in place of the general one
-    log: Mapping[str, str] = field(default_factory=dict)  # by cause, a pattern of the app's log
+    log: Mapping[str, str] = field(default_factory=dict)  # by cause, a pattern for the app's log
 
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> "Declaration":
-        """Return what a project declares; raise ``StackError`` when that is not understood."""
+        """Return what a project declares; raise ``StackError`` if it is not valid."""
         found: dict[str, Any] = {}
         for key in sorted(key for key in definition if key == KEY or key.startswith(f"{KEY}-")):
             for name, value in (definition[key] or {}).items():

@@ -1,8 +1,8 @@
 """
-Which service of a Compose project is nginx, which is the app, and which sites nginx serves.
+Find out which service of a Compose project is nginx, which is the app, and which sites nginx serves.
 
-Found by looking, so that a project need say nothing: at what runs first, then at
-what is meant to run, then at names.
+A project need not declare any of this: first look at running processes, then at configured commands, then
+at names.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from whichhop.target.site import Site
 from whichhop.target.stack import Stack, StackError
 from whichhop.target.upstream import Upstream
 
-# As a word of a command line: "uwsgi --ini …" and "/usr/bin/uwsgi", but not "python3 /uwsgi/init.py".
+# As a program in a command line: "uwsgi --ini …" and "/usr/bin/uwsgi", but not "python3 /uwsgi/init.py".
 COMMAND = r"(?:^|[\s/\"])(?:{name})(?:-debug|-core|_python\w*)?(?:[\s:\"]|$)"
 NAMES = {"nginx": "nginx", "app": "uwsgi"}
 
@@ -27,8 +27,8 @@ def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
     """
     Return the sites of a project, one for each server block of nginx that passes requests to an app.
 
-    One that cannot be read, or does not run, is one site. ``nginx`` and ``app`` name the services;
-    those not named are looked for. Raise ``StackError`` when they are not there.
+    An nginx that does not run, or whose configuration cannot be read, counts as one site. ``nginx`` and ``app``
+    name the services; if not given, they are discovered. Raise ``StackError`` if they do not exist.
     """
     services = dict(stack.definition["services"])
     for name in filter(None, (nginx, app)):
@@ -41,8 +41,8 @@ def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
     try:
         count = len(web.servers)
     except StackError as error:
-        # The hops will say why; of several apps, nginx names the one that it misses: in its last words,
-        # or now, when it is asked for its configuration while that app is away for a moment.
+        # The hops will find out why. Of several apps, nginx names the missing one: in its last log lines, or in
+        # its answer now, if that app has just stopped.
         said = f"{error} {' '.join(web.refusal)}"
         wanted = re.search(r'host not found in upstream "([^:"]+)', said)
         if wanted and wanted[1] in services and not app:
@@ -61,7 +61,7 @@ def sites(stack: Stack, nginx: str = "", app: str = "") -> list[Site]:
 
 
 def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str:
-    """Return the service that most looks like nginx, or like the app."""
+    """Return the service that most likely is nginx, or the app."""
     program = re.compile(COMMAND.format(name=NAMES[role]))
     before = services.get(but, {}).get("depends_on") or {}
     one_shot = {job for name in services for job in jobs(services, name)}
@@ -91,13 +91,13 @@ def _service(stack: Stack, services: dict[str, Any], role: str, but: str) -> str
 
 
 def _runs(stack: Stack, service: str) -> str:
-    """Return the command lines of a service's container: as they run, or as it was made."""
+    """Return the command lines of a service's container: the running ones, or the configured one."""
     try:
         container = stack.container(service)
     except StackError:
         return ""
     attributes = container.attrs
-    with contextlib.suppress(docker.errors.APIError):  # it does not run, or not for long
+    with contextlib.suppress(docker.errors.APIError):  # it does not run, or has just stopped
         titles = container.top()
         column = next(i for i, title in enumerate(titles["Titles"]) if title in ("CMD", "COMMAND"))
         return "\n".join(row[column] for row in titles["Processes"] or [])
@@ -105,7 +105,7 @@ def _runs(stack: Stack, service: str) -> str:
 
 
 def _init(services: dict[str, Any], app: str) -> str:
-    """Return the one-shot service that the app waits for, empty with none."""
+    """Return the one-shot service that the app waits for; "" if there is none."""
     return next(iter(jobs(services, app)), "")
 
 
@@ -113,10 +113,10 @@ def _behind(
     stack: Stack, services: dict[str, Any], nginx: NginxService, upstream: Upstream, usual: str
 ) -> str:
     """
-    Return the service behind a server block: what its upstream names, or shares the socket's volume.
+    Return the service behind a server block: the one that its upstream names, or that shares the socket's volume.
 
-    The usual one when that leads nowhere, which the hops will find out; empty when it leads to a
-    service that has nothing to do with uWSGI, such as a frontend.
+    Return the default one if there is none, which the hops will report; "" if it is a service
+    without uWSGI, such as a frontend.
     """
     program = re.compile(COMMAND.format(name=NAMES["app"]))
     others = [name for name in services if name != nginx.name]

@@ -1,7 +1,7 @@
 """
 The Emperor, a uWSGI that starts others, and its vassals: one for each ini file in a directory.
 
-Nothing here judges. https://uwsgi-docs.readthedocs.io/en/latest/Emperor.html
+Nothing here draws conclusions. https://uwsgi-docs.readthedocs.io/en/latest/Emperor.html
 """
 
 import itertools
@@ -14,10 +14,10 @@ from typing import NamedTuple
 from whichhop.target.processes import Process, masters
 from whichhop.target.stack import Stack
 
-# Each ini file that a pattern finds: owner, name and text.
+# Prints each ini file that a pattern matches: owner, name and text.
 SHOW = r'for f in {}; do [ -f "$f" ] && stat -c "Vassal: %u %g %n" "$f" && cat "$f" && echo; done'
 
-# What one ini file takes from another.
+# Options with which one ini file includes another.
 INCLUDES = r"^\s*(?:ini|include|inherit)\s*=\s*(/\S+?)(?::\w+)?\s*$"
 
 
@@ -25,10 +25,10 @@ class Vassal(NamedTuple):
     """An ini file in the Emperor's directory, and the uWSGI that runs from it."""
 
     file: str
-    uid: int  # the file's owner: in tyrant mode, as whom the vassal runs
+    uid: int  # the file's owner, as which the vassal runs in tyrant mode
     gid: int
-    text: str  # what it says, and what the files say that it includes
-    master: Process | None  # None while none runs
+    text: str  # its content, and that of the files that it includes
+    master: Process | None  # None if it does not run
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Vassal(NamedTuple):
         return str(PurePosixPath(self.file).parent)
 
     def has(self, socket: str | tuple[str, int]) -> bool:
-        """Return whether its ini names a socket: a path, or host and port."""
+        """Return whether its ini file names a socket: a path, or host and port."""
         stem = PurePosixPath(self.file).stem
         text = self.text.replace("%n", stem).replace("%d", f"{self.directory}/")
         for name, value in re.findall(r"^\s*([\w-]+)\s*=\s*(\S+)", text, re.MULTILINE):
@@ -49,7 +49,7 @@ class Vassal(NamedTuple):
         return bool(re.search(rf":{socket[1]}(?!\S)", text))
 
     def is_near(self, socket: str | tuple[str, int]) -> bool:
-        """Return whether its ini names a socket in the same directory, which may have been renamed."""
+        """Return whether its ini file names a socket in the same directory, which may have been renamed."""
         if not isinstance(socket, str):
             return False
         place = re.escape(str(PurePosixPath(socket).parent))
@@ -59,11 +59,11 @@ class Vassal(NamedTuple):
 
 
 def look(stack: Stack, service: str, processes: list[Process]) -> list[Vassal] | None:
-    """Return the vassals of a service's Emperor; ``None`` when it runs none."""
+    """Return the vassals of a service's Emperor; ``None`` if no Emperor runs."""
     for first in masters(processes, "uwsgi"):
         started = _started(processes, first)
-        # Only then is a look at its options worth the time; most are no Emperors. (Others have started
-        # something, too: auto-procname gives each process a command line of its own.)
+        # Only then is it worth reading the options, since most are no Emperors. (Others may have such
+        # children, too: auto-procname gives each process its own command line.)
         if started or "emperor" in first.command:
             places = list(_places(stack, service, first))
             if places:
@@ -72,7 +72,7 @@ def look(stack: Stack, service: str, processes: list[Process]) -> list[Vassal] |
 
 
 def _started(processes: list[Process], first: Process) -> list[Process]:
-    """Return what an Emperor has started: a fork has the command line of its parent, a vassal another."""
+    """Return an Emperor's vassals among its children: a mere fork has its parent's command line, a vassal another."""
     by_pid = {process.pid: process for process in processes if process.name == first.name}
     return [
         process
@@ -83,7 +83,7 @@ def _started(processes: list[Process], first: Process) -> list[Process]:
 
 
 def _places(stack: Stack, service: str, first: Process) -> Iterable[str]:
-    """Yield where an Emperor looks for ini files, as patterns of a shell."""
+    """Yield shell patterns for the places where an Emperor looks for ini files."""
     words = re.sub(r"(--emperor)=", r"\1 ", first.command).split()
     values = [value for option, value in itertools.pairwise(words) if option == "--emperor"]
     inis = [word for word in words if word.endswith(".ini")]
@@ -112,7 +112,7 @@ def _vassals(stack: Stack, service: str, places: list[str], started: list[Proces
 
 
 def _read(stack: Stack, service: str, patterns: Iterable[str]) -> list[tuple[int, int, str, str]]:
-    """Return the files that patterns find: uid and gid of the owner, path, text."""
+    """Return the files that match these patterns: uid and gid of the owner, path, text."""
     listed = " ".join(patterns)
     if not listed:
         return []

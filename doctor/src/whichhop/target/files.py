@@ -1,4 +1,4 @@
-"""What the files of nginx's container let its workers do, by mode and owner."""
+"""Access rights of nginx's workers to the files of its container, by mode and owner."""
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ from whichhop.target.stack import Output, StackError
 
 
 class Place(NamedTuple):
-    """What is at a path: its kind as stat names it ("socket", "directory", …), mode and owner."""
+    """A file: its kind as stat names it ("socket", "directory", …), mode and owner."""
 
     kind: str
     mode: int
@@ -21,17 +21,17 @@ class Place(NamedTuple):
 
 
 class Files:
-    """The files of a container, seen by root and judged for one identity."""
+    """The files of a container, read as root and judged for one identity."""
 
     def __init__(self, service: str, execute: Callable[..., Output], identity: Identity) -> None:
         self._service, self._exec, self._identity = service, execute, identity
 
     def along(self, path: str) -> dict[str, Place]:
-        """Return what is at a path and at each directory above it, from /."""
+        """Return the file at a path and each directory above it, from / down."""
         way = [*reversed(PurePosixPath(path).parents), PurePosixPath(path)]
         command = ("stat", "-L", "-c", "%n|%F|%a|%u|%g", *map(str, way))
         seen = self._exec(*command, user="0", privileged=True)
-        if not seen.out.startswith("/|"):  # there is always a root: the engine lost the answer
+        if not seen.out.startswith("/|"):  # / always exists: the engine lost the answer
             seen = self._exec(*command, user="0", privileged=True)
         if not seen.out.startswith("/|"):
             raise StackError(
@@ -45,9 +45,9 @@ class Files:
 
     def denied(self, right: str, path: str) -> tuple[str, Place] | None:
         """
-        Return what denies a right ("r", "w" or "x") to a path, by its mode and owner.
+        Return the path and the file whose mode and owner deny a right ("r", "w" or "x") to ``path``.
 
-        A directory on the way that may not be entered comes before the path itself.
+        Directories above the path that deny access come before the path itself.
         """
         for place, found in self.along(path).items():
             needed = right if place == path else "x"
@@ -57,8 +57,8 @@ class Files:
 
     def why_not(self, right: str, path: str) -> dict[str, str]:
         """
-        Return ``denied`` as words for a cause: the ``identity``, the ``path`` at fault, and its mode and
-        owner as ``blame``; raise ``StackError`` when no mode or owner denies it.
+        Return ``denied`` as values for a cause: the ``identity``, the ``path`` at fault, and its mode and
+        owner as ``blame``; raise ``StackError`` if no mode or owner denies access.
         """
         denied = self.denied(right, path)
         if denied is None:

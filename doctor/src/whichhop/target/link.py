@@ -1,7 +1,7 @@
 """
-The link between nginx and uWSGI: the server block that passes requests on, and the socket that takes them.
+The link between nginx and uWSGI: the server block that passes requests on, and the socket that receives them.
 
-Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+Nothing here draws conclusions. What cannot be seen raises ``StackError``, which the hop then reports.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ class Link:
 
     @property
     def server(self) -> Directive:
-        """The server block; raise ``StackError`` with none."""
+        """The server block; raise ``StackError`` if there is none."""
         return self._nginx.servers[self._number][0]
 
     @property
     def upstream(self) -> Upstream:
-        """Where it passes requests to; raise ``StackError`` with none."""
+        """The address to which it passes requests; raise ``StackError`` if there is none."""
         return self._nginx.servers[self._number][1]
 
     @cached_property
     def listens(self) -> list[Listen]:
-        """The ports on which it listens; empty when it cannot be read."""
+        """The ports on which it listens; empty if it cannot be read."""
         try:
             return nginx_config.listens(self.server)
         except StackError:
@@ -46,7 +46,7 @@ class Link:
 
     @cached_property
     def temporary_paths(self) -> list[str]:
-        """Where nginx keeps large bodies, of visitors and of the app, until they are sent on."""
+        """The directories in which nginx buffers large bodies, of visitors and of the app."""
         protocol = "proxy" if self.upstream.protocol == "http" else self.upstream.protocol
         paths = []
         for name in ("client_body_temp_path", f"{protocol}_temp_path"):
@@ -63,8 +63,8 @@ class Link:
         """
         The address of uWSGI as its own container sees it: a path, or host and port.
 
-        While nginx cannot be asked, the one that uWSGI's own log names. Raise ``StackError`` when
-        the two containers have no place in common there.
+        If nginx's configuration cannot be read, the address in uWSGI's own log. Raise ``StackError`` if
+        the two containers share no volume or directory there.
         """
         nginx, app = self._nginx, self._app
         try:
@@ -88,14 +88,14 @@ class Link:
         raise StackError("neither nginx nor uWSGI's log says where the socket is")
 
     def ask(self, function: str, *arguments: object) -> Any:
-        """Ask uWSGI at its socket, as ``AppService.ask`` does; raise ``StackError`` with no answer."""
+        """Call uWSGI at its socket, as ``AppService.ask`` does; raise ``StackError`` without an answer."""
         return self._app.ask(self.address, function, *arguments)
 
     def queue(self, timeout: float) -> list[str]:
         """
-        Return what keeps requests waiting, in words: the socket's queue, and what each worker does.
+        Return the listen-queue report: how full the socket's queue is, and what each worker does.
 
-        The second comes from uWSGI's stats, where they are switched on; empty when nobody can tell.
+        The latter comes from uWSGI's stats server, if it is enabled. Empty if neither can be found out.
         """
         said = []
         with contextlib.suppress(StackError, ValueError):

@@ -1,5 +1,5 @@
 """
-nginx's effective configuration: what ``nginx -T`` prints, as a tree, and what nginx makes of it.
+nginx's effective configuration: the output of ``nginx -T`` as a tree, and how nginx interprets it.
 
 Syntax: https://nginx.org/en/docs/beginners_guide.html#conf_structure; how a location is chosen:
 https://nginx.org/en/docs/http/ngx_http_core_module.html#location
@@ -21,7 +21,7 @@ FILE = re.compile(r"^# configuration file (\S+):\n", re.MULTILINE)
 
 @dataclass
 class Directive:
-    """One directive: its words, where it stands, and what is in its block."""
+    """One directive: its words, its position, and the content of its block."""
 
     words: list[str]
     file: str
@@ -35,7 +35,7 @@ class Directive:
 
     @property
     def place(self) -> str:
-        """Where to look, e.g. ``/etc/nginx/site.conf:12``."""
+        """File and line, e.g. ``/etc/nginx/site.conf:12``."""
         return f"{self.file}:{self.line}"
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Directive:
             yield from directive.find(*names)
 
     def get(self, name: str) -> "Directive | None":
-        """Return the directive in force here: in this block, or else in the nearest one around it."""
+        """Return the directive in effect here: from this block, or else from the nearest enclosing one."""
         for directive in self.block:
             if directive.name == name:
                 return directive
@@ -58,9 +58,9 @@ class Directive:
 
 def parse(text: str) -> Directive:
     """
-    Return the configuration in the output of ``nginx -T``, with includes put in their places.
+    Return the configuration in the output of ``nginx -T``, with includes inserted.
 
-    Raise ``ValueError`` when there is none in it, for example because nginx refused it.
+    Raise ``ValueError`` if it contains none, for example because nginx refused it.
     """
     parts = FILE.split(text)[1:]
     files = dict(zip(parts[::2], parts[1::2], strict=True))
@@ -103,7 +103,7 @@ def _parse_file(name: str, files: dict[str, str], prefix: str, parent: Directive
 
 
 def location(server: Directive, uri: str) -> Directive | None:
-    """Return the location of a server that answers a URI, as nginx chooses it; ``None``: none does."""
+    """Return the location of a server that nginx chooses for a URI; ``None`` if there is none."""
     best: Directive | None = None
     length = -1
     regexes = []
@@ -125,13 +125,13 @@ def location(server: Directive, uri: str) -> Directive | None:
 
 
 def servers(config: Directive) -> list[Directive]:
-    """Return the server blocks of the http part, in the order in which nginx reads them."""
+    """Return the server blocks of the http block, in the order in which nginx reads them."""
     return [item for http in config.find("http") for item in http.find("server") if item.block]
 
 
 def server_for(config: Directive, port: int, host: str) -> Directive | None:
     """
-    Return the server block that answers a host on a port, as nginx chooses it; ``None``: none does.
+    Return the server block that nginx chooses for a host on a port; ``None`` if there is none.
 
     https://nginx.org/en/docs/http/server_names.html
     """
@@ -157,7 +157,7 @@ def server_for(config: Directive, port: int, host: str) -> Directive | None:
 
 
 def _rank(name: str, host: str) -> int:
-    """Return how well a server_name fits a host: 1 the best, 0 not at all."""
+    """Return how well a server_name matches a host: 1 is best, 0 is not at all."""
     if name == host or name == f".{host}":
         return 1
     if name.startswith("~"):
@@ -171,17 +171,17 @@ def _rank(name: str, host: str) -> int:
 
 
 class Listen(NamedTuple):
-    """A port on which nginx listens in its container, and whether it does TLS there."""
+    """A port on which nginx listens in its container, and whether it uses TLS."""
 
     port: int
     tls: bool
     default: bool
-    local: bool = False  # on the loopback address, which only its own container has
+    local: bool = False  # on the loopback address, which only its own container can reach
 
 
 def listens(server: Directive) -> list[Listen]:
     """
-    Return on which TCP ports a server block listens; port 80 when it does not say.
+    Return the TCP ports on which a server block listens; by default, port 80.
 
     https://nginx.org/en/docs/http/ngx_http_core_module.html#listen
     """
@@ -199,7 +199,7 @@ def listens(server: Directive) -> list[Listen]:
 
 
 def host_names(server: Directive) -> list[str]:
-    """Return the plain host names of a server block: no patterns, no catch-all."""
+    """Return the plain host names of a server block, without patterns and catch-alls."""
     found = [name for item in server.block if item.name == "server_name" for name in item.words[1:]]
     plain = [name for name in found if re.fullmatch(r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*", name)]
     # ".example.com" means example.com and everything below it.
@@ -207,14 +207,14 @@ def host_names(server: Directive) -> list[str]:
 
 
 def _regex(pattern: str, flags: int = 0) -> re.Pattern[str] | None:
-    """Return a regular expression of PCRE's; ``None``, which fits nothing, where Python has no such."""
+    """Return a compiled PCRE pattern; ``None`` if Python does not support its syntax."""
     with contextlib.suppress(re.error):
         return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern), flags)
     return None
 
 
 def file_for(place: Directive, uri: str) -> str | None:
-    """Return the path of the file that a location would open for a URI; ``None`` without root or alias."""
+    """Return the path of the file that a location opens for a URI; ``None`` without root or alias."""
     alias, root = place.get("alias"), place.get("root")
     if alias is not None and alias.parent is place:
         return alias.words[1] + uri.removeprefix(place.words[-1])

@@ -1,7 +1,7 @@
 """
-The service with nginx: its configuration, its ports, and the rights of its workers, looked up once.
+The service with nginx: its configuration, its ports, and the rights of its workers, each looked up once.
 
-Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+Nothing here draws conclusions. What cannot be seen raises ``StackError``, which the hop then reports.
 """
 
 import itertools
@@ -16,18 +16,18 @@ from whichhop.target.service import Service
 from whichhop.target.stack import LOG_LINES, Output, StackError
 from whichhop.target.upstream import Upstream
 
-# How nginx says that it does not start.
+# nginx's log lines when it does not start.
 REFUSED = r"\[emerg\]|\[crit\].* pread\(\)"
 
-FILE_BYTES = 65536  # of the end of a log file that is read
+FILE_BYTES = 65536  # how much is read from the end of a log file
 
 
 class NoSite(StackError):
-    """nginx passes no request to anybody."""
+    """nginx passes no requests on."""
 
 
 class Published(NamedTuple):
-    """A port of nginx's container, and where it is published on this machine."""
+    """A port of nginx's container, and the address at which it is published on this machine."""
 
     inside: int
     host: str  # an address; empty for all of them
@@ -41,7 +41,7 @@ class NginxService(Service):
 
     @cached_property
     def config(self) -> Directive:
-        """The configuration on nginx's disk; raise ``StackError`` when nginx refuses it."""
+        """The configuration on nginx's disk; raise ``StackError`` if nginx refuses it."""
         show = ("sh", "-c", 'nginx -T "$@" && echo "# the end"', "nginx", *self._told)
         text = self.stack.run(self.name, *show)
         if not text.endswith("# the end\n"):  # the engine lost a part of the answer
@@ -53,7 +53,7 @@ class NginxService(Service):
 
     @property
     def _told(self) -> list[str]:
-        """Which configuration, under which prefix, nginx was told to take: its options -c and -p."""
+        """nginx's options -c and -p: its configuration file and prefix."""
         for master in masters(self._processes, "nginx"):
             words = master.command.split()
             pairs = itertools.pairwise(words)
@@ -62,12 +62,12 @@ class NginxService(Service):
 
     @cached_property
     def build(self) -> str:
-        """What nginx was built with: the output of ``nginx -V``."""
+        """nginx's build options: the output of ``nginx -V``."""
         return self.exec("nginx", "-V").err
 
     @cached_property
     def servers(self) -> list[tuple[Directive, Upstream]]:
-        """The server blocks that pass requests on, each with where to; ``NoSite`` with none."""
+        """The server blocks that pass requests on, each with its upstream; raise ``NoSite`` if there is none."""
         found, unknown = [], ""
         for server in nginx_config.servers(self.config):
             try:
@@ -86,7 +86,7 @@ class NginxService(Service):
 
     @property
     def waits_for(self) -> list[str]:
-        """The services without which it is not started, in their order."""
+        """The services that must start or complete before it, in order."""
         services = self.stack.definition["services"]
         found: list[str] = []
         wanted = [self.name]
@@ -99,9 +99,9 @@ class NginxService(Service):
     @property
     def refusal(self) -> tuple[str, ...]:
         """
-        The lines with which nginx refuses to start; empty when it runs, or ended otherwise.
+        The log lines with which nginx refuses to start; empty if it runs, or ended for another reason.
 
-        They may be of a job before it, which lets nginx judge the configuration.
+        They may come from an earlier job, in which nginx tests the configuration.
         """
         state = self.state
         if state.keeps_ending:
@@ -115,9 +115,9 @@ class NginxService(Service):
     @cached_property
     def ports(self) -> dict[int, bool]:
         """
-        The ports on which any server block of nginx listens, and whether others can come there.
+        The ports on which nginx's server blocks listen, and whether other containers can reach them.
 
-        Empty when its configuration cannot be read.
+        Empty if its configuration cannot be read.
         """
         found: dict[int, bool] = {}
         own_network = self.attributes["HostConfig"]["NetworkMode"] != "host"
@@ -133,7 +133,7 @@ class NginxService(Service):
 
     @cached_property
     def published(self) -> list[Published]:
-        """The ports of its container that this machine has, its own network's included."""
+        """The ports of its container on this machine, also those of ``network_mode: host``."""
         attributes = self.attributes
         if attributes["HostConfig"]["NetworkMode"] == "host":
             return [Published(port, "", port) for port in sorted(self.ports)]
@@ -146,7 +146,7 @@ class NginxService(Service):
 
     @property
     def behind(self) -> str:
-        """Who seems to take requests for an nginx that publishes no port; empty when nobody does."""
+        """The service that seems to accept requests for an nginx without a published port; "" if none does."""
         definition = self.stack.definition
         for name, service in definition["services"].items():
             if name != self.name and service.get("ports"):
@@ -164,12 +164,12 @@ class NginxService(Service):
 
     @cached_property
     def runs_nginx(self) -> bool:
-        """Whether an nginx runs in its container, whatever it calls itself in its answers."""
+        """Whether nginx runs in its container, whatever its Server header says."""
         return bool(masters(self._processes, "nginx"))
 
     @cached_property
     def identity(self) -> Identity:
-        """The rights of nginx's workers, which are the ones that connect and read files."""
+        """The rights of nginx's workers, which connect to the app and read files."""
         for master in masters(self._processes, "nginx"):
             return workers(self._processes, master)[0].identity
         raise StackError("no nginx process runs in its container")
@@ -180,10 +180,10 @@ class NginxService(Service):
 
     @cached_property
     def files(self) -> Files:
-        """The files of its container, as its workers may use them."""
+        """The files of its container, and its workers' access to them."""
         return Files(self.name, self.exec, self.identity)
 
-    # -- its log, of which no line is believed that a client can have written
+    # -- its log, without the lines that a client can have written
 
     def _lines(self, since: float) -> list[str]:
         found = []
@@ -196,7 +196,7 @@ class NginxService(Service):
         try:
             config: Directive | None = self.config
         except StackError:
-            config = None  # it cannot be asked
+            config = None  # it cannot be read
         files = [
             directive.words[1]
             for directive in (config.find("error_log") if config else ())

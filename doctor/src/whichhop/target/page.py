@@ -1,22 +1,22 @@
-"""What an HTML page links and asks for: style sheets, scripts, pictures, forms."""
+"""Parse an HTML page: its style sheets, scripts, images and forms."""
 
 from html.parser import HTMLParser
 from typing import NamedTuple
 from urllib.parse import urldefrag, urljoin
 
-MOST = 50  # of each kind; nobody looks at more
+MOST = 50  # of each kind; more are not needed
 
 
 class Form(NamedTuple):
-    """A form that is sent by POST: where to, and its fields with the values they come with."""
+    """A form that is sent by POST: its target, and its fields with their initial values."""
 
     action: str
     fields: tuple[tuple[str, str], ...]
-    is_login: bool  # one password, and Django's token: empty, it fails before anybody is asked
+    is_login: bool  # one password and Django's token: sent empty, no password is checked
 
 
 class Page(HTMLParser):
-    """A page, read as far as it can be understood; addresses are made whole."""
+    """A page, parsed as far as possible; URLs are made absolute."""
 
     def __init__(self, url: str, text: str) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Page(HTMLParser):
     def _add(self, links: list[str], link: str) -> None:
         try:
             whole = urldefrag(urljoin(self.url, link)).url
-        except ValueError:  # not an address at all
+        except ValueError:  # not a valid URL
             return
         if link and len(links) < MOST and whole not in links:
             links.append(whole)

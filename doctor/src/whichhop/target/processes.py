@@ -1,5 +1,5 @@
 """
-The processes of a container, as its kernel shows them: who uWSGI is, and who nginx's workers are.
+The processes of a container, as the kernel shows them: uWSGI's, and nginx's workers.
 
 /proc/PID/status: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
 """
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Identity(NamedTuple):
-    """With what rights a process acts: effective uid and gid, and its other groups."""
+    """The rights of a process: effective uid and gid, and its supplementary groups."""
 
     uid: int
     gid: int
@@ -18,7 +18,7 @@ class Identity(NamedTuple):
         return f"{self.uid}:{self.gid}"
 
     def may(self, right: str, mode: int, uid: int, gid: int) -> bool:
-        """Return whether a file's mode and owner give it a right ("r", "w" or "x")."""
+        """Return whether a file's mode and owner grant it a right ("r", "w" or "x")."""
         bit = {"r": 4, "w": 2, "x": 1}[right]
         if self.uid == 0:
             return right != "x" or bool(mode & 0o111)
@@ -30,22 +30,22 @@ class Identity(NamedTuple):
 
 
 class Process(NamedTuple):
-    """One process; ``name`` is that of its program, at most 15 characters, ``command`` its command line."""
+    """One process; ``name`` is its program's name, at most 15 characters, ``command`` its command line."""
 
     pid: int
     parent: int
     name: str
     identity: Identity
     command: str
-    program: str  # the file that it runs
-    directory: str  # where it is
+    program: str  # path of its executable
+    directory: str  # its working directory
 
 
 def _name(name: str, command: list[str]) -> str:
     """
-    Return the kernel's name for a process, or "uwsgi" where that is only Python's.
+    Return the kernel's name for a process, or "uwsgi" if that is Python's name for uWSGI.
 
-    uWSGI as an extension of Python names itself when it starts, but not after a reload.
+    uWSGI as a Python extension sets its name when it starts, but not after a reload.
     """
     script = command[1].rsplit("/", 1)[-1] if len(command) > 1 else ""
     return script if name.startswith("python") and script in ("uwsgi", "pyuwsgi") else name
@@ -58,7 +58,7 @@ def parse(text: str) -> list[Process]:
         pid, *lines = block.splitlines()
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
         if "Gid" not in fields:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
         groups = frozenset(map(int, fields.get("Groups", "").split()))
         identity = Identity(int(fields["Uid"].split()[1]), int(fields["Gid"].split()[1]), groups)
         found.append(
@@ -76,11 +76,11 @@ def parse(text: str) -> list[Process]:
 
 
 def masters(processes: list[Process], name: str) -> list[Process]:
-    """Return the processes of a name whose parent is of another: masters, and what runs alone."""
+    """Return the processes with a name whose parents have another: masters, and single processes."""
     of_name = {process.pid for process in processes if process.name.startswith(name)}
     return [p for p in processes if p.pid in of_name and p.parent not in of_name]
 
 
 def workers(processes: list[Process], master: Process) -> list[Process]:
-    """Return the processes of the same name that a master started; itself when it has none."""
+    """Return a master's children of the same name; if there are none, the process itself."""
     return [p for p in processes if p.parent == master.pid and p.name == master.name] or [master]

@@ -1,4 +1,4 @@
-"""One service of a Compose project: what the engine says of its container, and what it says itself."""
+"""One service of a Compose project: the engine's data on its container, and its log."""
 
 import re
 import time
@@ -15,22 +15,22 @@ def seconds(when: str) -> float:
 
 
 def jobs(services: Mapping[str, Any], service: str) -> list[str]:
-    """Return the one-shot services that a service waits for, of those that a Compose project defines."""
+    """Return the one-shot services that a service waits for, from a project's service definitions."""
     before = services.get(service, {}).get("depends_on") or {}
     completed = "service_completed_successfully"
     return [name for name, how in before.items() if how.get("condition") == completed]
 
 
 class State(NamedTuple):
-    """What the engine says of a service's container."""
+    """The state of a service's container according to the engine."""
 
     status: str  # "missing", "created", "running", "restarting", "exited", …
     exit_code: int
     health: str  # "healthy", "unhealthy", "starting", "" without a health check
     restarts: int
     out_of_memory: bool
-    started: str  # when, ISO 8601; empty when never
-    ended: str  # when it was last over, the same
+    started: str  # ISO 8601; empty if never
+    ended: str  # ISO 8601; empty if never
     error: str  # why the engine could not start it
 
     @property
@@ -39,7 +39,7 @@ class State(NamedTuple):
 
     @property
     def keeps_ending(self) -> bool:
-        """Whether it ended by itself, again and again, or with an error that nobody asked for."""
+        """Whether it keeps restarting, or ended with an error without having been stopped."""
         if self.running:
             return bool(self.restarts) and time.time() - seconds(self.started) < 5
         return self.status == "restarting" or (self.status == "exited" and self.exit_code != 0)
@@ -56,7 +56,7 @@ class State(NamedTuple):
 
 
 class Service:
-    """A service by its name, whether it runs or not."""
+    """A service, whether it runs or not."""
 
     def __init__(self, stack: Stack, name: str) -> None:
         self.stack = stack
@@ -67,7 +67,7 @@ class Service:
 
     @property
     def state(self) -> State:
-        """What the engine says of it now; ``missing`` when it has no container."""
+        """Its state now; the status is ``missing`` if it has no container."""
         try:
             attributes = self.attributes
         except StackError:
@@ -86,13 +86,13 @@ class Service:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What the engine knows of its container; raise ``StackError`` when it has none."""
+        """Its container as ``docker inspect`` shows it; raise ``StackError`` if it has none."""
         found: dict[str, Any] = self.stack.container(self.name).attrs
         return found
 
     @property
     def has_log(self) -> bool:
-        """Whether the engine keeps what it says (``logging: driver: none`` does not)."""
+        """Whether the engine keeps its log (``logging: driver: none`` does not)."""
         return bool(self.attributes["HostConfig"]["LogConfig"]["Type"] != "none")
 
     def exec(
@@ -108,27 +108,27 @@ class Service:
         )
 
     def mount(self, path: str) -> dict[str, Any]:
-        """Return what it mounts at a path or above it, as ``Stack.mount`` does."""
+        """Return its mount at a path or above it, as ``Stack.mount`` does."""
         return self.stack.mount(self.name, path)
 
     def log(self, window: float = 0) -> list[str]:
         """
-        Return the lines of its log since its container was last started, also when it ended.
+        Return its log lines since its container was last started, also if it has ended.
 
-        With ``window``, in seconds, none that are older than that, or than ``Stack.since``. Query strings,
-        which may hold a visitor's token, are cut off.
+        With ``window``, in seconds, omit lines older than that or than ``Stack.since``. Query strings, which
+        may contain a visitor's token, are cut off.
         """
         state = self.state
         try:
-            # The engine notes the start when the first lines may be there already; and of a container
-            # that ends again and again and runs for the moment, the attempt before says why.
+            # The engine may record the start after the first lines were logged. And if a container keeps
+            # restarting and runs for now, the lines of the previous run show why.
             again = state.running and state.restarts and not window
             since = seconds(state.ended) - 5 if again else seconds(state.started) - 0.1
             since = max(since, self.stack.since if again or window else 0)
             if window and state.running:
                 since = max(since, time.time() - window)
             lines = self._lines(since)
-            # What it wrote to files can be read only while it runs.
+            # Log files in the container can be read only while it runs.
             lines = lines + self._lines_of_files(since) if state.running else lines[-80:]
         except StackError:
             return []
@@ -139,9 +139,9 @@ class Service:
         return tuple([line for line in self.log() if re.search(pattern, line)][-count:])
 
     def _lines(self, since: float) -> list[str]:
-        """Return what the engine has of its log since a time; 0 when it was never started."""
+        """Return the engine's log lines since a time, which is 0 if it was never started."""
         return self.stack.logs(self.name, since or None).split("\n")
 
     def _lines_of_files(self, since: float) -> list[str]:
-        """Return the lines since a time of what it logs to files instead of to stderr."""
+        """Return the lines since a time from files to which it logs instead of to stderr."""
         return []

@@ -1,4 +1,4 @@
-"""A site: an nginx service, an app service, the link between them, and a visitor who asks for it."""
+"""A site: an nginx service, an app service, the link between them, and a visitor."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,18 +14,18 @@ from whichhop.target.visitor import Visitor
 
 class Site:
     """
-    One site of a project: what a hop judges, each part looked up once.
+    One site of a project, which the hops check; each part is looked up once.
 
-    ``init`` is a job that the app waits for, if there is one; ``number`` that of the server block among
-    those of nginx that pass requests on.
+    ``init`` is the job that the app waits for, if there is one; ``number`` is the index of the server block
+    among nginx's server blocks that pass requests on.
     """
 
     def __init__(
         self, nginx: NginxService, app: str, init: str = "", number: int = 0, name: str = ""
     ) -> None:
         self.stack: Stack = nginx.stack
-        self.name = name  # its host, where nginx serves several
-        self.is_first = number == 0  # of the project's sites: what is of all of them is said once
+        self.name = name  # its host, if nginx serves several sites
+        self.is_first = number == 0  # reports what concerns all sites of a project
         self.declaration = Declaration.of(self.stack.definition)
         self.init = Service(self.stack, init) if init else None
         self.nginx = nginx
@@ -43,23 +43,23 @@ class Site:
 
     @property
     def services(self) -> set[str]:
-        """The names of the services that it has: nginx, the app and init."""
+        """The names of its services: nginx, the app and init."""
         return {str(service) for service in (self.nginx, self.app, self.init) if service}
 
     @property
     def init_failed(self) -> bool:
-        """Whether the last start ended with init, so that the app was not started again."""
+        """Whether init failed at the last start, so that the app was not started."""
         if not self.init:
             return False
         init = self.init.state
         failed = init.status == "exited" and init.exit_code != 0
         return failed and init.started > self.app.state.started
 
-    # -- its own words: ``whichhop.finding.Subject``
+    # -- its values and fixes for causes: ``whichhop.finding.Subject``
 
     @cached_property
     def words(self) -> Mapping[str, object]:
-        """The names of its services, and how this project migrates and collects static files."""
+        """The names of its services, and this project's commands to migrate and to collect static files."""
         vassal = self.app.vassal
         manage = f"docker compose exec {self.app} python3 manage.py"
         names = {

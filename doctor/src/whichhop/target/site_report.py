@@ -1,7 +1,7 @@
 """
-What the probe of a site reports (``whichhop.probes.site``), part by part.
+The report of the probe ``whichhop.probes.site``, part by part.
 
-A part that could not be had is a ``Problem``; one that the probe did not come to is ``None``.
+A part that failed is a ``Problem``; one that the probe did not reach is ``None``.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from whichhop.target.stack import StackError
 
 T = TypeVar("T")
 
-# What Django raises when the fault is the database's: django.db.utils.
+# What Django raises for faults of the database: django.db.utils.
 DATABASE_ERRORS = {"OperationalError", "ProgrammingError", "DatabaseError"}
 
 
@@ -27,16 +27,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Uwsgi:
-    """How uWSGI was started: the options that a hop judges, and those that it does not have."""
+    """How uWSGI was started: the options that the hops check, and unknown options."""
 
     options: Mapping[str, list[str]]
     misspelt: list[str]
-    numbers: Mapping[str, str] = field(default_factory=dict)  # whose value is more than a number
+    numbers: Mapping[str, str] = field(default_factory=dict)  # whose values are not just numbers
 
 
 @dataclass(frozen=True)
 class Load:
-    """What was loaded, and whether it is Django's."""
+    """The loaded WSGI application, and whether it is Django's."""
 
     module: str
     django: bool
@@ -54,7 +54,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings that decide whether the hops fit together."""
+    """The settings on which the hops must agree."""
 
     debug: bool
     allowed_hosts: list[str]
@@ -67,38 +67,38 @@ class Settings:
     csrf_cookie_secure: bool
     csrf_cookie_name: str
     database: Database
-    host: str  # the first that it takes for its own
+    host: str  # the first that it allows
     has_secret_key: bool
 
 
 @dataclass(frozen=True)
 class Urls:
-    """Where one can log in; empty when nowhere."""
+    """The login URLs, if any."""
 
     login: str
 
 
 @dataclass(frozen=True)
 class Log:
-    """Who writes down an exception in a view."""
+    """What logs an exception in a view."""
 
     handlers: list[str]
 
 
 @dataclass(frozen=True)
 class Static:
-    """One static file: its address, the collected file, and the one that it was collected from."""
+    """One static file: its URL, the collected file, and the file that it was collected from."""
 
     url: str
     file: str = ""
     source: str = ""
     hashed: bool = False
-    elsewhere: str = ""  # the address, where static files are another host's
+    elsewhere: str = ""  # the URL, if another host serves the static files
 
 
 @dataclass(frozen=True)
 class Access:
-    """What is at a path, and whether the site may use it."""
+    """Owner and mode of a path, and whether the site may use it."""
 
     path: str
     error: str = ""
@@ -111,7 +111,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Media:
-    """The directories for uploads and the newest one; or why there are none."""
+    """The directories for uploads and the newest upload; or why there is nothing to check."""
 
     none: str = ""
     directories: tuple[Access, ...] = ()
@@ -121,7 +121,7 @@ class Media:
 
 @dataclass(frozen=True)
 class Sqlite:
-    """The directory of the database, its file and those beside it; and what SQLite says, if not yes."""
+    """The database's directory, its file and those beside it; and SQLite's error, if any."""
 
     places: tuple[Access, ...]
     error: str = ""
@@ -136,19 +136,19 @@ class Missing:
 
 @dataclass(frozen=True)
 class Page:
-    """The front page, answered beside uWSGI."""
+    """The front page, as answered by the probe beside uWSGI."""
 
     status: int
 
 
 @dataclass(frozen=True)
 class Connect:
-    """The database server takes connections."""
+    """The database server accepts connections."""
 
 
 @dataclass(frozen=True)
 class SiteReport:
-    """All parts."""
+    """All parts of the report."""
 
     load: Load | Problem
     uwsgi: Uwsgi | Problem | None = None
@@ -165,7 +165,7 @@ class SiteReport:
 
     @classmethod
     def of(cls, parts: Mapping[str, Any]) -> "SiteReport":
-        """Return the report in the JSON object that the probe prints."""
+        """Return the report from the JSON object that the probe printed."""
         found: dict[str, Any] = {
             name: _problem(part) if "error" in part and name != "sqlite" else KINDS[name](part)
             for name, part in parts.items()
@@ -177,14 +177,14 @@ class SiteReport:
 
     @property
     def has_django(self) -> bool:
-        """Whether the app is a Django site; raise ``StackError`` when it cannot be loaded."""
+        """Whether the app is a Django site; raise ``StackError`` if it cannot be loaded."""
         if isinstance(self.load, Problem):
             raise StackError(f"the site cannot be loaded: {self.load.error}")
         return self.load.django
 
 
 def known(part: T | Problem | None) -> T:
-    """Return a part of a report; raise ``StackError`` with the reason when it could not be had."""
+    """Return a part of a report; raise ``StackError`` with the reason if it failed."""
     if part is None:
         raise StackError("the site cannot be loaded")
     if isinstance(part, Problem):
@@ -193,7 +193,7 @@ def known(part: T | Problem | None) -> T:
 
 
 def failed(part: object) -> Problem | None:
-    """Return why a part of a report could not be had; ``None`` when it could, or was not tried."""
+    """Return why a part of a report failed; ``None`` if it did not, or was not tried."""
     return part if isinstance(part, Problem) else None
 
 

@@ -1,7 +1,7 @@
 """
-A Compose project that runs, or does not, seen through the Docker API.
+A Compose project, running or not, seen through the Docker API.
 
-Nothing else here talks to Docker.
+No other module of this package talks to Docker.
 """
 
 import json
@@ -26,17 +26,17 @@ from whichhop.target.processes import Identity, Process
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 
-LOG_LINES = 5000  # that are read of a container's log, at most
+LOG_LINES = 5000  # at most so many lines of a container's log are read
 
 T = TypeVar("T")
 
 
 class StackError(Exception):
-    """Something that the stack should have done and did not; the message says what was seen."""
+    """The stack did not do what it should; the message says what happened."""
 
 
 class Output(NamedTuple):
-    """What a command in a container left: exit code, stdout and stderr."""
+    """The result of a command in a container: exit code, stdout and stderr."""
 
     code: int
     out: str
@@ -45,9 +45,9 @@ class Output(NamedTuple):
 
 def run_once(image: str, command: Sequence[str], environment: Mapping[str, str]) -> Output:
     """
-    Run a command in a container of its own, without network or volumes, and return what it left.
+    Run a command in a container of its own, without network or volumes, and return the result.
 
-    The container is removed, whatever happens; its label is for a clean-up that we did not live to do.
+    The container is removed, whatever happens; its label allows a later clean-up if this process is killed.
     """
     container = docker.from_env().containers.create(
         image,
@@ -83,7 +83,7 @@ def _definition(
 
 
 class Stack:
-    """One Compose project: its directory, its name and the variables it is started with."""
+    """One Compose project: its directory, its name and the variables with which it is started."""
 
     def __init__(
         self, directory: Path, project: str, variables: Mapping[str, str] | None = None
@@ -91,21 +91,19 @@ class Stack:
         self.directory = directory
         self.project = project
         self.variables = dict(variables or {})
-        self.since = (
-            0.0  # failures in logs before this time (seconds since the epoch) are forgotten
-        )
+        self.since = 0.0  # logged failures before this time (seconds since the epoch) are ignored
 
     @classmethod
     def of(cls, directory: Path) -> "Stack":
         """
-        Return the stack of a directory, under the name that Compose gives it there.
+        Return the stack of a directory, under the name that Compose gives it.
 
-        Raise ``StackError`` with Compose's own words when it cannot read its files.
+        Raise ``StackError`` with Compose's own message if it cannot read its files.
         """
         command = ["docker", "compose"]
         started = cls._started_from(directory)
         if len(started) == 1:
-            # It may be under another name, or from files that Compose does not find by itself.
+            # It may have another name, or use files that Compose does not read by default.
             name = next(iter(started))
         else:
             definition = _definition(command, directory, os.environ)
@@ -136,7 +134,7 @@ class Stack:
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """The project as Compose understands its files; raise ``StackError`` when it does not."""
+        """The project as Compose resolves its files; raise ``StackError`` if Compose refuses them."""
         command = ["docker", "compose", "--project-name", self.project]
         return _definition(command, self.directory, {**os.environ, **self.variables})
 
@@ -145,7 +143,7 @@ class Stack:
 
     @cached_property
     def engine(self) -> docker.DockerClient:
-        """Return a client of the engine; raise ``docker.errors.DockerException`` with none there."""
+        """Return a client of the engine; raise ``docker.errors.DockerException`` if it does not run."""
         return docker.from_env()
 
     # -- the project as a whole
@@ -154,9 +152,9 @@ class Stack:
         self, *arguments: str, check: bool = True, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """
-        Run ``docker compose`` on this project and return what it did.
+        Run ``docker compose`` on this project and return the completed process.
 
-        Raise ``StackError`` with its last lines when it fails (unless ``check`` is false), and
+        Raise ``StackError`` with its last lines if it fails (unless ``check`` is false), and
         ``subprocess.TimeoutExpired`` after ``timeout`` seconds.
         """
         command = ["docker", "compose", "--project-name", self.project, *arguments]
@@ -183,18 +181,18 @@ class Stack:
             raise StackError(f"{error}\n{logs}") from None
 
     def down(self, *arguments: str) -> None:
-        """Stop the stack and remove its containers and networks; data stays."""
+        """Stop the stack and remove its containers and networks, but not its volumes."""
         self.compose("down", "--remove-orphans", *arguments)
 
     def image_of(self, name: str) -> str:
-        """Return the id of the image that has a name now; empty when none has."""
+        """Return the id of the image with this name; "" if there is none."""
         try:
             return str(self.engine.images.get(name).id)
         except docker.errors.ImageNotFound:
             return ""
 
     def out_of_memory(self, service: str, seconds: float) -> bool:
-        """Return whether the kernel ended a process of a service for memory in the last seconds."""
+        """Return whether the kernel killed a process of a service for lack of memory in the last ``seconds``."""
         now = int(time.time())
         events = self.engine.events(
             since=now - int(seconds),
@@ -203,7 +201,7 @@ class Stack:
         )
         if next(iter(events), None) is not None:
             return True
-        # The engine may be late with that; the kernel counts at once, since the container was started.
+        # The engine may report it late; the kernel's count since the container's start is immediate.
         counters = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
         return bool(re.search(r"oom_kill [1-9]", self.exec(service, "cat", *counters).out))
 
@@ -219,14 +217,14 @@ class Stack:
         return (found | {*self.ip_addresses(service)}) - {""}
 
     def ip_addresses(self, service: str) -> list[str]:
-        """Return the addresses of a service's container in its networks; empty without a network."""
+        """Return the IP addresses of a service's container; empty without a network."""
         networks = self.container(service).attrs["NetworkSettings"]["Networks"] or {}
         return [network["IPAddress"] for network in networks.values() if network["IPAddress"]]
 
     def mount(self, service: str, path: str) -> dict[str, Any]:
         """
-        Return what a service mounts at a path or above it, as the engine describes it: ``Type``,
-        ``Name`` of a volume, ``Source`` on the machine, ``Destination``; empty with none.
+        Return a service's mount at a path or above it, as the engine describes it: ``Type``,
+        ``Name`` of a volume, ``Source`` on the machine, ``Destination``; empty if there is none.
         """
         mounts = self.container(service).attrs["Mounts"]
         above = [item for item in mounts if f"{path}/".startswith(f"{item['Destination']}/")]
@@ -234,9 +232,9 @@ class Stack:
 
     def same_place(self, path: str, service: str, other: str) -> str | None:
         """
-        Return under which path another service sees the file that a service sees at ``path``.
+        Return the path under which another service sees the file that a service sees at ``path``.
 
-        ``None`` when it sees it nowhere: they have no volume or directory in common there.
+        Return ``None`` if the services share no volume or directory there.
         """
         mount = self.mount(service, path)
         if not mount.get("Source"):
@@ -251,7 +249,7 @@ class Stack:
     # -- one service
 
     def _containers(self, *labels: str) -> list[Container]:
-        """Return containers of the project, the newest first; none of ``docker compose run``."""
+        """Return containers of the project, newest first, without those of ``docker compose run``."""
         labels = (f"{PROJECT_LABEL}={self.project}", "com.docker.compose.oneoff=False", *labels)
         return self.engine.containers.list(
             all=True, filters={"label": list(labels)}, ignore_removed=True
@@ -259,10 +257,10 @@ class Stack:
 
     def container(self, service: str) -> Container:
         """
-        Return the container of a service, also a stopped one; raise ``StackError`` with none.
+        Return the container of a service, running or stopped; raise ``StackError`` if there is none.
 
-        Of several, as during a deploy, the one that serves: it runs, is not known to be ill or still
-        starting, and is the newest such.
+        If there are several, as during a deploy, return the newest that runs and is neither unhealthy nor
+        still starting.
         """
         found = self._containers(f"{SERVICE_LABEL}={service}")
         if not found:
@@ -287,11 +285,11 @@ class Stack:
         environment: Mapping[str, str] | None = None,
     ) -> Output:
         """
-        Run a command in a service's container and return what it left.
+        Run a command in a service's container and return the result.
 
-        ``user`` is a numeric ``uid:gid``; without it, the container's own. ``privileged`` gives the
-        command the capabilities that the container itself lacks: root without them sees no more
-        than anybody else. Raise ``StackError`` when the container does not run.
+        ``user`` is a numeric ``uid:gid``; the default is the container's own. ``privileged`` gives the
+        command the capabilities that the container itself lacks: without them, root sees no more
+        than any other user. Raise ``StackError`` if the container does not run.
         """
         # Two steps instead of the SDK's exec_run, whose types do not tell stdout from stderr.
         api = self.engine.api
@@ -305,11 +303,11 @@ class Stack:
             )["Id"]
             out, err = api.exec_start(started, demux=True)
             code: int = api.exec_inspect(started)["ExitCode"]
-        except docker.errors.APIError as error:  # above all: it does not run, or ended meanwhile
+        except docker.errors.APIError as error:  # usually: it does not run, or has just ended
             raise StackError(f"{service}: {error.explanation or error}") from None
         text, errors = ((part or b"").decode(errors="replace") for part in (out, err))
         if text.startswith("OCI runtime exec failed"):
-            # Not the command's fault, unless it is not there: the caller may try another one.
+            # Not the command's fault, unless it does not exist: then the caller may try another one.
             if f'exec: "{command[0]}"' in text:
                 return Output(127, "", text)
             raise StackError(f"{service}: nothing can be run in its container: {text.strip()}")
@@ -317,17 +315,17 @@ class Stack:
 
     def exec_as(self, service: str, identity: Identity, *command: str) -> Output:
         """
-        Run a command with exactly the rights of a process, its other groups included.
+        Run a command with exactly the rights of a process, its supplementary groups included.
 
-        Docker's own ``--user`` gives a group list of its making: what Compose has as ``group_add``
-        would be in it, though a process that changed its user has lost that. util-linux's setpriv
-        does it right; where it is missing, ``--user`` comes near enough.
+        Docker's own ``--user`` sets other groups: it adds those of ``group_add`` in the Compose file, which
+        a process that changed its user no longer has. util-linux's setpriv does it right; if it is missing,
+        ``--user`` is close enough.
         """
         groups = ",".join(map(str, sorted(identity.groups))) or "-all"
         drop = ("setpriv", f"--reuid={identity.uid}", f"--regid={identity.gid}")
         listed = f"--groups={groups}" if identity.groups else "--clear-groups"
         output = self.exec(service, *drop, listed, "--", *command, user="0", privileged=True)
-        # The image may have none, or busybox's, which knows no --reuid.
+        # The image may have no setpriv, or busybox's, which has no --reuid.
         refused = output.code == 127 or "unrecognized option" in output.err
         if refused and "setpriv" in output.err:
             return self.exec(service, *command, user=str(identity))
@@ -342,7 +340,7 @@ class Stack:
         )
 
     def run(self, service: str, *command: str, user: str = "") -> str:
-        """Run a command as ``exec`` does; return stdout, raise ``StackError`` when it fails."""
+        """Run a command as ``exec`` does and return its stdout; raise ``StackError`` if it fails."""
         output = self.exec(service, *command, user=user)
         if output.code:
             raise StackError(
@@ -356,7 +354,7 @@ class Stack:
         return self._log(service, since=since).decode(errors="replace")
 
     def _log(self, service: str, **options: Any) -> bytes:
-        """Return a log, or of gigabytes the end; raise ``StackError`` when the engine keeps none."""
+        """Return the end of a log, at most ``LOG_LINES``; raise ``StackError`` if the engine keeps none."""
         try:
             log: bytes = self.container(service).logs(tail=LOG_LINES, **options)
         except docker.errors.APIError as error:
@@ -367,7 +365,7 @@ class Stack:
     def dated_log(
         self, service: str, stream: str, since: float | None = None
     ) -> list[tuple[float, str]]:
-        """Return the lines of "stdout" or "stderr", each with the time at which the engine got it."""
+        """Return the lines of "stdout" or "stderr", each with the time at which the engine received it."""
         log = self._log(
             service,
             stdout=stream == "stdout",
@@ -384,9 +382,9 @@ class Stack:
 
     def log_entry(self, service: str, text: str) -> dict[str, Any]:
         """
-        Return the first JSON line with ``text`` in a service's log, waiting for it a little.
+        Return the first JSON line with ``text`` in a service's log; wait for it briefly.
 
-        Raise ``StackError`` when there is none.
+        Raise ``StackError`` if there is none.
         """
 
         def find() -> str | None:
@@ -409,8 +407,8 @@ class Stack:
         """
         Call ``whichhop.probes.uwsgi_protocol`` inside a service's container, where the socket is.
 
-        ``function`` is ``"ping"``, ``"request"``, ``"http"`` or ``"stats"``; the result is what that returns, as
-        JSON does. Raise ``StackError`` with the reason when nobody answers.
+        ``function`` is ``"ping"``, ``"request"``, ``"http"`` or ``"stats"``; the result is its return value,
+        converted through JSON. Raise ``StackError`` with the reason if there is no answer.
         """
         source = probes.source("uwsgi_protocol.py")
         call = json.dumps([function, socket, *arguments])
@@ -428,9 +426,9 @@ class Stack:
         self, what: str, condition: Callable[[], T | None], seconds: float, service: str = ""
     ) -> T:
         """
-        Poll until ``condition`` returns something true, and return that.
+        Poll until ``condition`` returns a true value, and return that.
 
-        Raise ``StackError`` naming ``what`` after ``seconds``, or at once when the container of
+        Raise ``StackError`` naming ``what`` after ``seconds``, or at once if the container of
         ``service`` is dead; the message has the last error and the end of its log.
         """
         deadline = time.monotonic() + seconds

@@ -1,5 +1,5 @@
 """
-Where nginx sends requests: what a server block's ``uwsgi_pass`` or ``proxy_pass`` comes down to.
+Where nginx sends requests: the address to which a server block's ``uwsgi_pass`` or ``proxy_pass`` leads.
 
 https://nginx.org/en/docs/http/ngx_http_uwsgi_module.html#uwsgi_pass
 https://nginx.org/en/docs/http/ngx_http_upstream_module.html
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from whichhop.target import nginx_config
 from whichhop.target.nginx_config import Directive
 
-# What each of nginx's pass directives speaks.
+# The protocol of each of nginx's pass directives.
 PROTOCOLS = {
     "uwsgi_pass": "uwsgi",
     "proxy_pass": "http",
@@ -28,7 +28,7 @@ class Upstream(NamedTuple):
     path: str = ""
     host: str = ""
     port: int = 0
-    resolved_late: bool = False  # by a variable: at each request instead of at the start
+    resolved_late: bool = False  # through a variable: at each request instead of at the start
 
     def __str__(self) -> str:
         return f"unix:{self.path}" if self.path else f"{self.host}:{self.port}"
@@ -36,13 +36,13 @@ class Upstream(NamedTuple):
 
 def of(server: Directive, config: Directive) -> Upstream:
     """
-    Return the address to which a server block sends what no other location takes.
+    Return the address to which a server block sends requests that match no more specific location.
 
-    Raise ``ValueError`` when it has no pass directive, ``LookupError`` when it has one whose variable
-    nothing here sets.
+    Raise ``ValueError`` if it has no pass directive, ``LookupError`` if it uses a variable that the
+    configuration does not set.
     """
     root = nginx_config.location(server, "/")
-    # The app may have only a part of the addresses, and a frontend the others.
+    # The app may serve only some of the URLs, and a frontend the others.
     passes = list(root.find("uwsgi_pass")) if root else []
     passes += server.find("uwsgi_pass")
     passes += root.find(*PROTOCOLS) if root else []
@@ -51,7 +51,7 @@ def of(server: Directive, config: Directive) -> Upstream:
         raise ValueError("no server block of nginx passes requests on (uwsgi_pass)")
     directive = passes[0]
     text, late = directive.words[1], False
-    for _ in range(5):  # a variable may be set from another one
+    for _ in range(5):  # a variable may refer to another one
         if not (name := re.search(r"\$\{?(\w+)\}?", text)):
             break
         late = True
@@ -73,10 +73,10 @@ def of(server: Directive, config: Directive) -> Upstream:
 
 
 def parse(directive: Directive, text: str, late: bool = False) -> Upstream:
-    """Return an address as nginx writes it: ``unix:/path``, ``host:port``, ``[::1]:port``."""
+    """Parse an address in nginx's notation: ``unix:/path``, ``host:port``, ``[::1]:port``."""
     protocol = PROTOCOLS[directive.name]
     if text.startswith("unix:"):
-        # The tutorial, and many after it, write unix:///path: three slashes are one to the kernel.
+        # The tutorial and many others write unix:///path; to the kernel, three slashes are one.
         path = re.sub("^/+", "/", text.removeprefix("unix:").partition(":")[0])
         return Upstream(directive, protocol, path=path)
     address = text.split("/")[0]
@@ -93,9 +93,9 @@ def passes_on(place: Directive) -> bool:
 
 def params(upstream: Upstream) -> dict[str, str]:
     """
-    Return the uwsgi_param (or proxy_set_header) lines in force where a request is passed on.
+    Return the uwsgi_param (or proxy_set_header) directives in effect where a request is passed on.
 
-    One line of its own, and a block inherits none from outside.
+    A block that has one such directive of its own inherits none.
     https://nginx.org/en/docs/http/ngx_http_uwsgi_module.html#uwsgi_param
     """
     name = "uwsgi_param" if upstream.protocol == "uwsgi" else "proxy_set_header"

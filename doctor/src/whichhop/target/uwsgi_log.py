@@ -1,9 +1,9 @@
 """
-How each line of uWSGI's own begins in its log: with a date, in whatever form it was told to write it.
+How uWSGI's own log lines begin: with a date, in whatever format its options set.
 
 core/logging.c: ``logdate``, ``log-date`` and ``log-prefix`` are one option, whose value is a format of
-strftime(3), or a word for yes; ``log-encoder`` puts text around that. What follows a line's beginning may
-be a client's text, so that a pattern for a line of uWSGI's has to begin with this.
+strftime(3) or a word for yes; ``log-encoder`` adds text around it. Later parts of a line may be a client's
+text, so a pattern for uWSGI's lines must start with this beginning.
 """
 
 import re
@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 
 # "Sun Nov 29 23:44:37 2026 - ", which uWSGI writes by default.
 CTIME = r"\w{3} \w{3} [\d :]{16} - "
-# While nobody knows its options: that, or a date in digits.
+# If its options are not known: that, or a date in digits.
 USUAL = rf"^(?:{CTIME}|[\d/.:,TZ+\[\] -]{{8,63}} - )?"
 
 YES = ("", "true", "1", "on", "yes")
 
-# What the conversions of strftime(3) come to. Names of days and months are of any language.
+# Patterns for the conversions of strftime(3). Names of days and months may be in any language.
 CONVERSIONS = {
     **dict.fromkeys("aAbBhpPZ", r"[^\W\d]*\.?"),
     **dict.fromkeys("CdgGHIjmMsSuUVwWyY", r"\d+"),
@@ -35,7 +35,7 @@ CONVERSIONS = {
 
 
 def beginning(options: Mapping[str, Sequence[str]]) -> str:
-    """Return a regular expression for how a line of uWSGI's begins, by its options."""
+    """Return a regular expression for the start of uWSGI's log lines, according to its options."""
     told = [
         value for name in ("logdate", "log-date", "log-prefix") for value in options.get(name, ())
     ]
@@ -49,7 +49,7 @@ def beginning(options: Mapping[str, Sequence[str]]) -> str:
 
 
 def strftime(text: str) -> str:
-    """Return a regular expression for what strftime(3) makes of a format."""
+    """Return a regular expression for the output of strftime(3) with a format."""
     parts = re.split(r"%[-_0^#]?[EO]?(.)", text)
     return "".join(
         CONVERSIONS.get(part, ".*?") if number % 2 else re.escape(part)
@@ -58,7 +58,7 @@ def strftime(text: str) -> str:
 
 
 def _encoded(name: str, text: str) -> str:
-    """Return a regular expression for what an encoder puts before a line."""
+    """Return a regular expression for the text that an encoder puts before a line."""
     if name == "prefix":
         return re.escape(text)
     if name not in ("format", "json"):

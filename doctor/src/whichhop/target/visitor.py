@@ -1,7 +1,7 @@
 """
-A visitor of a site on this machine: where nginx can be asked, for which host, and what it answers.
+A visitor of a site on this machine: where nginx is reachable, for which host, and what it answers.
 
-Nothing here judges. What cannot be seen raises ``StackError``, and the hop then says so.
+Nothing here draws conclusions. What cannot be seen raises ``StackError``, which the hop then reports.
 """
 
 import contextlib
@@ -23,25 +23,25 @@ from whichhop.target.service import jobs
 from whichhop.target.site_report import known
 from whichhop.target.stack import StackError
 
-# The hop tls judges the certificate; asking for a page must work with any.
+# Hop tls checks the certificate; requests for pages must work with any.
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
-TIMEOUT = 3  # seconds for an answer of a healthy stack
+TIMEOUT = 3  # seconds; a healthy stack answers sooner
 
-# An address for which nginx asks nobody: it exists in no site.
+# A path that nginx answers by itself: it exists in no site.
 NOWHERE = "/static/doctor-asks-for-nothing"
 
 
 class Endpoint(NamedTuple):
-    """Where nginx can be asked from this machine: a published port, and what is behind it."""
+    """Where this machine can reach nginx: a published port, and the port behind it."""
 
     url: str  # e.g. http://127.0.0.1:8000
-    port: int  # on this machine; 0 when it is not published
+    port: int  # on this machine; 0 if it is not published
     inside: int  # in nginx's container
 
 
 class ByName(HTTPAdapter):
-    """TLS connections in the name of a host, whatever address they go to."""
+    """TLS connections that use a host name, whatever address they go to."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -52,23 +52,23 @@ class ByName(HTTPAdapter):
 
 
 class Visitor:
-    """Somebody who asks for a site by its name, as a browser on this machine does."""
+    """A client that requests a site by its name, as a browser on this machine does."""
 
     def __init__(
         self, nginx: NginxService, app: AppService, link: Link, declaration: Declaration
     ) -> None:
         self._nginx, self._app, self._link, self._declaration = nginx, app, link, declaration
-        self.silent = False  # nobody answers: it is no use to wait again
+        self.silent = False  # nothing answers: do not wait again
 
     # -- where to, and for whom
 
     @cached_property
     def endpoint(self) -> Endpoint:
         """
-        Where to ask for this site: the published port that leads to a port of its server block.
+        Where to request this site: the published port that leads to a port of its server block.
 
-        TLS first, if it does that. A port that leads elsewhere comes after those. Where nginx has
-        the machine's own network, that is its port. Where nothing is published, its own address.
+        TLS ports come first, ports that lead elsewhere last. If nginx uses the machine's network, its own
+        port; if no port is published, its container's address.
         """
         listens = self._link.listens
         if not self._nginx.published:
@@ -80,7 +80,7 @@ class Visitor:
             scheme = "https" if listens[0].tls else "http"
             return Endpoint(f"{scheme}://{addresses[0]}:{listens[0].port}", 0, listens[0].port)
         tls = {listen.port: listen.tls for listen in listens}
-        # https for what listens with TLS; for a port of another server block, its own way.
+        # Ports of this server block first, of these the ones with TLS; IPv4 before IPv6.
         port, host, outside = min(
             self._nginx.published,
             key=lambda p: (p.inside not in tls, not tls.get(p.inside), ":" in p.host),
@@ -93,8 +93,8 @@ class Visitor:
     @cached_property
     def _declared_url(self) -> str:
         """
-        The first address that visitors use, by the variable that the project declares to hold it; empty
-        without one, and for another site behind the same nginx.
+        The first public URL, from the variable that the project declares for it; "" without one,
+        and for another site behind the same nginx.
         """
         if not (variable := self._declaration.address_variable):
             return ""
@@ -112,12 +112,12 @@ class Visitor:
 
     @property
     def is_declared(self) -> bool:
-        """Whether this is the site whose address, and all else, the project declares."""
+        """Whether this is the site to which the project's declaration applies."""
         return bool(self._declared_url) or not self._declaration.address_variable
 
     @property
     def named_host(self) -> str:
-        """The host as nginx knows it, empty when it takes any."""
+        """The host name in nginx's configuration; "" if it accepts any."""
         if url := self._declared_url:
             return urlsplit(url).hostname or ""
         with contextlib.suppress(StackError):
@@ -128,8 +128,8 @@ class Visitor:
     @cached_property
     def host(self) -> str:
         """
-        The host that a visitor asks for: the one that the project declares, the first plain
-        server_name, or else the first of ALLOWED_HOSTS; ``localhost`` where all of them take any.
+        The host that a visitor requests: the one that the project declares, the first plain
+        server_name, or else the first of ALLOWED_HOSTS; ``localhost`` if all of them accept any.
         """
         if named := self.named_host:
             return named
@@ -140,7 +140,7 @@ class Visitor:
 
     @cached_property
     def host_header(self) -> str:
-        """``host`` with the port, as a browser sends it: without the scheme's own."""
+        """``host`` with the port, as browsers send it: without the scheme's default port."""
         if url := self._declared_url:
             return urlsplit(url).netloc
         try:
@@ -149,14 +149,14 @@ class Visitor:
             return self.host
         usual = 443 if endpoint.url.startswith("https:") else 80
         if self.behind_tls:
-            return self.host  # the port here is between nginx and what does TLS
+            return self.host  # this port is between nginx and the TLS proxy
         return self.host if endpoint.port in (usual, 0) else f"{self.host}:{endpoint.port}"
 
     @cached_property
     def behind_tls(self) -> bool:
         """
-        Whether something in front of nginx does TLS: the declared address says so, or the site's
-        settings, which trust a proxy's word about the scheme, or forms that come from https.
+        Whether something in front of nginx terminates TLS: according to the declared URL, or to the site's
+        settings, if they trust a proxy's header for the scheme, or https origins for forms.
         """
         if self._declared_url:
             return self._declared_url.startswith("https:")
@@ -174,22 +174,21 @@ class Visitor:
 
     @cached_property
     def _session(self) -> requests.Session:
-        """What asks nginx; it says the site's name in the TLS handshake, too, as a browser does."""
+        """The HTTP session; it sends the site's name in the TLS handshake, too, as browsers do."""
         session = requests.Session()
-        session.trust_env = False  # a proxy for the internet has no part in this chain
+        session.trust_env = False  # a proxy for internet access is not part of this chain
         session.verify = False
-        # As a browser's begins: some refuse what calls itself python.
+        # Like a browser's: some sites refuse clients that call themselves python.
         session.headers["User-Agent"] = "Mozilla/5.0 (compatible; doctor)"
         session.mount("https://", ByName(self.host))
         return session
 
     def get(self, path: str, **headers: str) -> requests.Response:
         """
-        Ask nginx, through the published port and for the site's host; follow no redirect.
+        Send a request to nginx, through the published port, for the site's host; do not follow redirects.
 
-        Raise ``requests.Timeout`` after ``TIMEOUT`` seconds. Once ``NOWHERE`` was not answered, for
-        which nginx needs nobody else, or no worker is free, it is raised at once: one hop that waits
-        is enough.
+        Raise ``requests.Timeout`` after ``TIMEOUT`` seconds. Raise it at once if ``NOWHERE``, which nginx
+        answers by itself, got no answer before, or no worker is free: it is enough if one hop waits.
         """
         if self.silent:
             raise requests.Timeout("it was asked before, and did not answer")
@@ -200,7 +199,7 @@ class Visitor:
             raise
 
     def post(self, path: str, form: Mapping[str, str], **headers: str) -> requests.Response:
-        """Send a form as ``get`` asks; raise ``requests.Timeout`` after 5 seconds."""
+        """Send a form in the same way as ``get``; raise ``requests.Timeout`` after 5 seconds."""
         return self._send("POST", path, headers, 5, form)
 
     def _send(
@@ -211,7 +210,7 @@ class Visitor:
         timeout: float,
         form: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        # What a proxy that does TLS tells nginx, where one is in front of it.
+        # The headers that a TLS proxy in front of nginx would add.
         proxy = {"X-Forwarded-Proto": "https"} if self.behind_tls else {}
         return self._session.request(
             method,
@@ -226,7 +225,7 @@ class Visitor:
 
     @property
     def straight(self) -> Any:
-        """The answer of uWSGI to a request without nginx, asked once; ``StackError`` with none."""
+        """uWSGI's answer to a request without nginx, sent once; raise ``StackError`` if there is none."""
         if isinstance(self._straight, StackError):
             raise self._straight
         return self._straight
