@@ -7,18 +7,25 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from whichhop.finding import HOPS
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, started
 from tests.support.stack import Stack
 
 SOCKET = "/run/uwsgi/mysite.sock"
 COMMAND = [sys.executable, "-m", "whichhop"]
+
+
+@pytest.fixture(scope="module")
+def shared_stack(make_stack: Callable[..., Stack], pytestconfig: pytest.Config) -> Iterator[Stack]:
+    """`stack`, for the tests of this file: the command reports what visitors met in the last 15 minutes."""
+    with started(make_stack(), pytestconfig) as stack:
+        yield stack
 
 
 def environment(stack: Stack) -> Mapping[str, str]:

@@ -235,7 +235,7 @@ def test_up_refuses_a_misspelt_setting_in_the_environment(terminal: Terminal) ->
             "SITE_WORKER=3",
             "SITE_WORKER is not a setting: did you mean SITE_WORKERS? .env.example lists them all.",
         ),
-        ("SITE_DEBUG=maybe", "SITE_DEBUG is wrong: Not a valid boolean."),
+        ("SITE_DEBUG=maybe", "SITE_DEBUG is wrong: 'maybe' is neither true nor false."),
     ],
 )
 def test_up_says_which_setting_init_refuses(terminal: Terminal, line: str, reason: str) -> None:
