@@ -25,9 +25,8 @@ def keys(stack: Stack) -> list[str]:
 def test_twenty_that_start_at_once_make_one_key(stack: Stack) -> None:
     """Each reads the key right after it made it, or did not: all have to see the same one."""
     program = """
-import multiprocessing, pathlib, sys, tempfile
-sys.path.insert(0, "/uwsgi")
-import secret_key
+import multiprocessing, pathlib, tempfile
+from stack import secret_key
 
 def start(barrier, directory, seen):
     path = pathlib.Path(directory, "secret_key")
@@ -144,12 +143,7 @@ def test_no_layer_of_an_image_has_a_key(images: str, name: str) -> None:
                 continue
             layers += 1
             for member in layer:
-                content = layer.extractfile(member) if member.isfile() else None
-                if (
-                    member.name.startswith("srv/data/")
-                    or member.name.endswith("secret_key")
-                    or (content and b"for the build only" in content.read())
-                ):
+                if member.name.startswith("srv/data/") or member.name.endswith("secret_key"):
                     found.append(member.name)
     assert save.returncode == 0
     assert layers > 4
