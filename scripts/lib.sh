@@ -39,9 +39,6 @@ step() {
     return "$status"
 }
 
-# last_line [PATTERN]: the last line that the last step printed, of those that match, or else of all.
-last_line() { { grep "${1-.}" "$STEP_LOG" || cat "$STEP_LOG"; } | tail --lines=1 | sed 's/^ *//'; }
-
 # help_from_header: prints the comment block at the top of the script that was called.
 help_from_header() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$SCRIPT"; }
 
